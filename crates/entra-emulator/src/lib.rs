@@ -1,0 +1,5 @@
+//! A local Microsoft Entra tenant.
+
+mod caller;
+mod graph;
+mod tenant;

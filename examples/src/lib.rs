@@ -1,0 +1,1 @@
+//! The programs are the examples of this package: `cargo run --example link`.
