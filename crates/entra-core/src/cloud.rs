@@ -285,7 +285,11 @@ const CLOUDS: [Row; 7] = [
         cloud: Builtin::Public,
         name: "public",
         login: "https://login.microsoftonline.com",
-        aliases: &["login.windows.net", "login.microsoft.com", "sts.windows.net"],
+        aliases: &[
+            "login.windows.net",
+            "login.microsoft.com",
+            "sts.windows.net",
+        ],
         graph: "https://graph.microsoft.com",
         portal: Some("https://entra.microsoft.com"),
     },
@@ -398,25 +402,51 @@ mod tests {
             "http://localhost",
             "http://login.localhost",
         ] {
-            assert!(Cloud::custom(accepted, "https://graph.example").is_ok(), "{accepted}");
+            assert!(
+                Cloud::custom(accepted, "https://graph.example").is_ok(),
+                "{accepted}"
+            );
         }
         let host = || "entra.example".to_owned();
         for (refused, error) in [
-            ("http://entra.example", CloudError::NotHttps { host: host() }),
+            (
+                "http://entra.example",
+                CloudError::NotHttps { host: host() },
+            ),
             ("ftp://entra.example", CloudError::NotHttps { host: host() }),
-            ("https://entra.example/path", CloudError::NotAnOrigin { host: host() }),
-            ("https://entra.example?x", CloudError::NotAnOrigin { host: host() }),
-            ("https://me@entra.example", CloudError::NotAnOrigin { host: host() }),
+            (
+                "https://entra.example/path",
+                CloudError::NotAnOrigin { host: host() },
+            ),
+            (
+                "https://entra.example?x",
+                CloudError::NotAnOrigin { host: host() },
+            ),
+            (
+                "https://me@entra.example",
+                CloudError::NotAnOrigin { host: host() },
+            ),
             ("entra.example", CloudError::NotAUrl { found: host() }),
         ] {
-            assert_eq!(Cloud::custom(refused, "https://g.example"), Err(error), "{refused}");
+            assert_eq!(
+                Cloud::custom(refused, "https://g.example"),
+                Err(error),
+                "{refused}"
+            );
         }
     }
 
     #[test]
     fn loopback_cannot_be_imitated_by_a_name() {
-        for refused in ["http://localhost.example", "http://127.0.0.1.example", "http://0.0.0.0"] {
-            assert!(Cloud::custom(refused, "https://graph.example").is_err(), "{refused}");
+        for refused in [
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://0.0.0.0",
+        ] {
+            assert!(
+                Cloud::custom(refused, "https://graph.example").is_err(),
+                "{refused}"
+            );
         }
     }
 }

@@ -76,7 +76,8 @@ impl Error {
             Self::Throttled { .. } => true,
             Self::Token(error) => error.is_retryable(),
             Self::Response(response) => {
-                response.status.is_server_error() || response.status == StatusCode::TOO_MANY_REQUESTS
+                response.status.is_server_error()
+                    || response.status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Malformed { status, .. } => status.is_server_error(),
             Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => false,
@@ -110,6 +111,11 @@ impl Error {
         match self {
             Self::Transport { host, source, .. } => transport_hint(host, source),
             Self::Token(error) => error.admin_hint().to_owned(),
+            Self::Response(response) if response.status.is_redirection() => format!(
+                "Something answers in the place of {0} and redirects, most often a firewall's \
+                 sign-in page. Exempt {0} from it.",
+                response.host
+            ),
             Self::Response(response) => format!(
                 "{} answered {}; try again later, and quote the request id in a support case.",
                 response.host, response.status
@@ -232,7 +238,9 @@ impl fmt::Debug for ErrorResponse {
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, status, ids, .. } = self;
+        let Self {
+            host, status, ids, ..
+        } = self;
         write!(f, "{host} answered {status} ({ids})")
     }
 }
@@ -272,11 +280,13 @@ fn transport_hint(host: &str, error: &TransportError) -> String {
              inspects TLS, trust its certificate authority or exempt {host}."
         ),
         Interrupted | Timeout => {
-            format!("The connection to {host} is slow or was cut. Try again, then look at the network.")
+            format!(
+                "The connection to {host} is slow or was cut. Try again, then look at the network."
+            )
         }
-        BodyTooLarge { .. } => format!(
-            "{host} sent more than expected. Check that no proxy answers in its place."
-        ),
+        BodyTooLarge { .. } => {
+            format!("{host} sent more than expected. Check that no proxy answers in its place.")
+        }
         Request => "Correct the settings of the connection: the URL cannot be called.".to_owned(),
     }
 }
@@ -306,7 +316,10 @@ mod tests {
     #[test]
     fn another_401_is_no_claims_challenge() {
         let mut headers = HeaderMap::new();
-        headers.append("www-authenticate", HeaderValue::from_static("Bearer realm=\"\""));
+        headers.append(
+            "www-authenticate",
+            HeaderValue::from_static("Bearer realm=\"\""),
+        );
         assert_eq!(claims_challenge(&headers), None);
     }
 }

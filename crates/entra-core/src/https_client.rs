@@ -50,9 +50,9 @@ impl HttpsClient {
         builder = match options.proxy {
             Proxy::None => builder.no_proxy(),
             Proxy::System => builder,
-            Proxy::Url(url) => builder.no_proxy().proxy(
-                reqwest::Proxy::all(url.expose()).map_err(|_| HttpsClientError::ProxyUrl)?,
-            ),
+            Proxy::Url(url) => builder
+                .no_proxy()
+                .proxy(reqwest::Proxy::all(url.expose()).map_err(|_| HttpsClientError::ProxyUrl)?),
         };
         if let Some(pem) = options.root_ca_pem {
             let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
@@ -78,7 +78,11 @@ impl HttpsClient {
             return Err(TransportError::new(TransportErrorKind::Request).with_source(InsecureUrl));
         }
         *request.timeout_mut() = Some(limits.deadline);
-        let mut answer = self.client.execute(request).await.map_err(transport_error)?;
+        let mut answer = self
+            .client
+            .execute(request)
+            .await
+            .map_err(transport_error)?;
         let mut response = http::Response::new(());
         *response.status_mut() = answer.status();
         std::mem::swap(response.headers_mut(), answer.headers_mut());

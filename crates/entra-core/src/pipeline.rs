@@ -12,7 +12,7 @@ use crate::error::{ErrorResponse, RequestIds};
 use crate::throttle::ThrottleGate;
 use crate::{
     AccessToken, Clock, Error, HttpClient, Limits, Operation, RetryPolicy, SystemClock,
-    ThrottleScope, TokenCredential, TokenRequest, TransportError, retry,
+    ThrottleScope, TokenCredential, TokenRequest, TransportError,
 };
 
 /// Sends calls with everything that a careful client does: ids, tokens, retries by operation,
@@ -76,12 +76,13 @@ impl Pipeline {
 
     /// Sends a call until it succeeds, is refused for good, or its deadline passes.
     ///
-    /// Every 2xx and 3xx status is `Ok`; redirects are not followed. Any other status is
-    /// [`Error::Response`] with the body for whoever knows the service.
+    /// A 2xx status is `Ok`, and so is 304. Any other is [`Error::Response`], with the body for
+    /// whoever knows the service; a redirect is not followed and counts as a refusal.
     pub async fn send(&self, call: Call) -> Result<http::Response<Bytes>, Error> {
         let Call { request, settings } = call;
         let request = &request;
-        self.send_each(settings, || async { Ok(request.clone()) }).await
+        self.send_each(settings, || async { Ok(request.clone()) })
+            .await
     }
 
     /// Like [`send`](Self::send), with a request that is made anew for each attempt: a client
@@ -209,7 +210,10 @@ impl<'a> Run<'a> {
         Ok(Self {
             id_header: HeaderValue::from_str(text)
                 .map_err(|_| Error::InvalidRequest("the request id is no header value"))?,
-            deadline: pipeline.clock.monotonic().saturating_add(pipeline.retry.deadline),
+            deadline: pipeline
+                .clock
+                .monotonic()
+                .saturating_add(pipeline.retry.deadline),
             pipeline,
             settings,
             client_request_id,
@@ -225,7 +229,9 @@ impl<'a> Run<'a> {
         Fut: Future<Output = Result<http::Request<Bytes>, Error>> + Send,
     {
         if let Some(wait) = self.gate_wait() {
-            return self.wait_within_deadline("", wait, Some(wait)).map(Step::Again);
+            return self
+                .wait_within_deadline("", wait, Some(wait))
+                .map(Step::Again);
         }
         let mut request = make().await?;
         self.stamp_ids(&mut request);
@@ -234,7 +240,7 @@ impl<'a> Run<'a> {
         self.attempts += 1;
         let limits = self.limits(&host)?;
         match self.pipeline.http.send(request, limits).await {
-            Ok(response) if response.status().is_success() || response.status().is_redirection() => {
+            Ok(response) if is_final(response.status()) => {
                 tracing::debug!(
                     status = response.status().as_u16(),
                     attempt = self.attempts,
@@ -249,7 +255,9 @@ impl<'a> Run<'a> {
 
     fn gate_wait(&self) -> Option<Duration> {
         let scope = self.settings.scope.as_deref()?;
-        self.pipeline.gate.wait(scope, self.pipeline.clock.monotonic())
+        self.pipeline
+            .gate
+            .wait(scope, self.pipeline.clock.monotonic())
     }
 
     fn stamp_ids(&self, request: &mut http::Request<Bytes>) {
@@ -316,7 +324,8 @@ impl<'a> Run<'a> {
         if refusal.retry_after.is_none() && wait >= self.time_left() {
             return Err(Error::Response(Arc::new(refusal)));
         }
-        self.wait_within_deadline(host, wait, refusal.retry_after).map(Step::Again)
+        self.wait_within_deadline(host, wait, refusal.retry_after)
+            .map(Step::Again)
     }
 
     /// No answer: the end, or once more if the operation allows it.
@@ -370,14 +379,19 @@ impl<'a> Run<'a> {
             return Ok(wait);
         }
         Err(Error::Throttled {
-            host: if host.is_empty() { "the service".to_owned() } else { host.to_owned() },
+            host: if host.is_empty() {
+                "the service".to_owned()
+            } else {
+                host.to_owned()
+            },
             retry_after: asked_for.unwrap_or(wait),
             ids: self.ids(None),
         })
     }
 
     fn time_left(&self) -> Duration {
-        self.deadline.saturating_sub(self.pipeline.clock.monotonic())
+        self.deadline
+            .saturating_sub(self.pipeline.clock.monotonic())
     }
 
     fn backoff(&self) -> Duration {
@@ -398,6 +412,10 @@ impl<'a> Run<'a> {
             request_id,
         }
     }
+}
+
+fn is_final(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_MODIFIED
 }
 
 /// Graph sends `request-id`, the sign-in service `x-ms-request-id`.

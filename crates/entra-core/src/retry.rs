@@ -86,10 +86,9 @@ impl Operation {
     pub(crate) fn repeats_after_status(self, status: StatusCode, has_retry_after: bool) -> bool {
         match self {
             // 509 is Graph's "bandwidth limit exceeded". 501 and 505 never change.
-            Self::Read | Self::Idempotent => matches!(
-                status.as_u16(),
-                408 | 429 | 500 | 502 | 503 | 504 | 509
-            ),
+            Self::Read | Self::Idempotent => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504 | 509)
+            }
             Self::Unsafe => match status.as_u16() {
                 429 => true,
                 503 => has_retry_after,
@@ -192,8 +191,14 @@ mod tests {
         for (headers, expected) in [
             (&[("retry-after", "120")][..], Some(120_000)),
             (&[("retry-after", " 7 ")], Some(7_000)),
-            (&[("x-ms-retry-after-ms", "1500"), ("retry-after", "9")], Some(1_500)),
-            (&[("retry-after", "Thu, 01 Jan 2026 00:01:30 GMT")], Some(90_000)),
+            (
+                &[("x-ms-retry-after-ms", "1500"), ("retry-after", "9")],
+                Some(1_500),
+            ),
+            (
+                &[("retry-after", "Thu, 01 Jan 2026 00:01:30 GMT")],
+                Some(90_000),
+            ),
             (
                 &[("retry-after", "Thu, 01 Jan 2026 05:00:10 GMT"), late_clock],
                 Some(10_000),
@@ -206,7 +211,10 @@ mod tests {
             let map: HeaderMap = headers
                 .iter()
                 .map(|(name, value)| {
-                    (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+                    (
+                        http::HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
                 })
                 .collect();
             let expected = expected.map(Duration::from_millis);

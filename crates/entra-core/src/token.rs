@@ -187,9 +187,12 @@ pub(crate) struct TokenData {
     authorization: HeaderValue,
     pub(crate) expires_on: OffsetDateTime,
     pub(crate) refresh_on: Option<OffsetDateTime>,
+    fresh_until: OffsetDateTime,
+    usable_until: OffsetDateTime,
 }
 
 impl TokenData {
+    /// A token without a cache's times.
     pub(crate) fn new(
         token: Secret,
         expires_on: OffsetDateTime,
@@ -202,7 +205,36 @@ impl TokenData {
             authorization,
             expires_on,
             refresh_on,
+            fresh_until: refresh_on.unwrap_or(expires_on),
+            usable_until: expires_on,
         })
+    }
+
+    /// The same token, issued at `now`: from when on a cache should renew it. That is when the
+    /// service says so, else at half its life if it is long and at three quarters if it is short,
+    /// but never later than five minutes before the end.
+    pub(crate) fn issued_at(mut self, now: OffsetDateTime) -> Self {
+        let lifetime: time::Duration = self.expires_on - now;
+        let margin = REFRESH_MARGIN.min(lifetime / 2);
+        self.usable_until = self.expires_on.saturating_sub(margin);
+        let ahead = if lifetime > LONG_LIFE {
+            lifetime / 2
+        } else {
+            lifetime / 4
+        };
+        let by_age = self.expires_on.saturating_sub(ahead);
+        self.fresh_until = self.refresh_on.unwrap_or(by_age).min(self.usable_until);
+        self
+    }
+
+    /// Until when a cache returns it without a second thought.
+    pub(crate) fn fresh_until(&self) -> OffsetDateTime {
+        self.fresh_until
+    }
+
+    /// Until when a caller gets it while its successor is on the way.
+    pub(crate) fn usable_until(&self) -> OffsetDateTime {
+        self.usable_until
     }
 }
 
@@ -228,6 +260,11 @@ fn hash(key: &str, claims: Option<&str>) -> u64 {
     (key, claims).hash(&mut hasher);
     hasher.finish()
 }
+
+/// Tokens of apps with Continuous Access Evaluation live a day or longer.
+const LONG_LIFE: time::Duration = time::Duration::hours(2);
+/// A caller gets a token that is valid for at least this long.
+const REFRESH_MARGIN: time::Duration = time::Duration::minutes(5);
 
 #[cfg(test)]
 mod tests {

@@ -41,12 +41,20 @@ impl Tenant {
     }
 
     /// The registration of an application, unless it is not replicated to sign-in yet.
-    pub(crate) fn application_by_app_id(&self, _app_id: &str, _now: OffsetDateTime) -> Option<&Object> {
+    pub(crate) fn application_by_app_id(
+        &self,
+        _app_id: &str,
+        _now: OffsetDateTime,
+    ) -> Option<&Object> {
         todo!()
     }
 
     /// The service principal of an application, likewise.
-    pub(crate) fn service_principal_by_app_id(&self, _app_id: &str, _now: OffsetDateTime) -> Option<&Object> {
+    pub(crate) fn service_principal_by_app_id(
+        &self,
+        _app_id: &str,
+        _now: OffsetDateTime,
+    ) -> Option<&Object> {
         todo!()
     }
 
@@ -57,12 +65,22 @@ impl Tenant {
 
     /// The values of the application permissions of `resource_id` that `client_id` (object ids
     /// of service principals) holds in a token issued at `now`.
-    pub(crate) fn granted_roles(&self, _client_id: &str, _resource_id: &str, _now: OffsetDateTime) -> Vec<String> {
+    pub(crate) fn granted_roles(
+        &self,
+        _client_id: &str,
+        _resource_id: &str,
+        _now: OffsetDateTime,
+    ) -> Vec<String> {
         todo!()
     }
 
     /// Compares a client secret with those of an application.
-    pub(crate) fn check_secret(&self, _app_id: &str, _secret: &str, _now: OffsetDateTime) -> SecretCheck {
+    pub(crate) fn check_secret(
+        &self,
+        _app_id: &str,
+        _secret: &str,
+        _now: OffsetDateTime,
+    ) -> SecretCheck {
         todo!()
     }
 }
