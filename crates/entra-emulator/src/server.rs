@@ -104,6 +104,8 @@ pub enum ServerError {
 }
 
 async fn serve(stream: TcpStream, acceptor: TlsAcceptor, emulator: Emulator, watcher: Watcher) {
+    // Answers are written at once; waiting for more would only add delay.
+    let _ = stream.set_nodelay(true);
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
