@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::origin::is_same_origin;
 use crate::refusal::Refusal;
 use crate::tenant::Tenant;
 
@@ -196,21 +197,12 @@ impl Thumbprint {
     }
 }
 
-/// Whether two audiences name the same endpoint: the host may be any name of this machine, since
-/// a client may have reached the tenant by another one than it publishes.
+/// Whether two audiences name the same endpoint.
 fn is_same_url(expected: &str, found: &str) -> bool {
     let (Ok(expected), Ok(found)) = (Url::parse(expected), Url::parse(found)) else {
         return false;
     };
-    let is_same_host = expected.host() == found.host() || (is_local(&expected) && is_local(&found));
-    is_same_host
-        && expected.scheme() == found.scheme()
-        && expected.port_or_known_default() == found.port_or_known_default()
-        && expected.path().eq_ignore_ascii_case(found.path())
-}
-
-fn is_local(url: &Url) -> bool {
-    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+    is_same_origin(&expected, &found) && expected.path().eq_ignore_ascii_case(found.path())
 }
 
 fn instant(seconds: f64) -> Option<OffsetDateTime> {

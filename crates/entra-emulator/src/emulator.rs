@@ -16,11 +16,11 @@ use time::macros::datetime;
 
 use crate::bearer::{self, BearerRefusal};
 use crate::caller::Caller;
-use crate::fault::{Fault, Faults};
+use crate::fault::{self, Fault, Faults};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
 use crate::seed::{Seed, Seeded, SeededApp, SeededUser};
-use crate::sign_in::SignIn;
+use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
 use crate::{control, resource_manager};
 
@@ -177,13 +177,23 @@ impl Emulator {
         let method = request.method().as_str();
         let rule = self.shared.faults.take(method, path, answers_only);
         let fault = rule.as_ref().map(|rule| rule.fault);
-        let mut outcome = match rule.as_ref().and_then(|rule| rule.answer_before(now)) {
+        let outage = |status| {
+            if is_graph(request) {
+                fault::graph_outage(status)
+            } else {
+                sign_in::outage(status, request, self.shared.cloud.login_url(), now)
+            }
+        };
+        let mut outcome = match rule
+            .as_ref()
+            .and_then(|rule| rule.answer_before(now, outage))
+        {
             Some(answer) => Outcome::unknown(answer),
             None if fault == Some(Fault::Dropped) => Outcome::unknown(Response::default()),
             None => self.dispatch(request, now, fault == Some(Fault::StaleReplica)),
         };
         if let Some(rule) = &rule {
-            outcome.answer = rule.answer_after(outcome.answer, now);
+            outcome.answer = rule.answer_after(outcome.answer, now, outage);
         }
         if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
             outcome.answer.headers_mut().insert(DATE, date);

@@ -9,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// The faults that are still to come. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -130,22 +131,25 @@ impl FaultRule {
         self
     }
 
-    /// The answer instead of the request being handled, or `None` to handle it.
-    pub(crate) fn answer_before(&self, now: OffsetDateTime) -> Option<Response<Bytes>> {
-        match self.fault {
-            Fault::Throttled => Some(self.throttled(now)),
-            Fault::ThrottledText => Some(self.with_header(
-                text(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "text/plain",
-                    "Too Many Requests",
-                ),
-                now,
-            )),
-            Fault::UnavailableBefore => Some(self.unavailable(now)),
-            Fault::BadGatewayHtml => Some(text(StatusCode::BAD_GATEWAY, "text/html", PROXY_PAGE)),
-            _ => None,
-        }
+    /// The answer instead of the request being handled, or `None` to handle it. `outage` makes
+    /// the service's own error for 429 or 503.
+    pub(crate) fn answer_before(
+        &self,
+        now: OffsetDateTime,
+        outage: impl Fn(StatusCode) -> Response<Bytes>,
+    ) -> Option<Response<Bytes>> {
+        let answer = match self.fault {
+            Fault::Throttled => outage(StatusCode::TOO_MANY_REQUESTS),
+            Fault::ThrottledText => text(
+                StatusCode::TOO_MANY_REQUESTS,
+                "text/plain",
+                "Too Many Requests",
+            ),
+            Fault::UnavailableBefore => outage(StatusCode::SERVICE_UNAVAILABLE),
+            Fault::BadGatewayHtml => text(StatusCode::BAD_GATEWAY, "text/html", PROXY_PAGE),
+            _ => return None,
+        };
+        Some(self.with_header(answer, now))
     }
 
     /// What becomes of the answer once the request was handled.
@@ -153,9 +157,12 @@ impl FaultRule {
         &self,
         answer: Response<Bytes>,
         now: OffsetDateTime,
+        outage: impl Fn(StatusCode) -> Response<Bytes>,
     ) -> Response<Bytes> {
         match self.fault {
-            Fault::UnavailableAfter => self.unavailable(now),
+            Fault::UnavailableAfter => {
+                self.with_header(outage(StatusCode::SERVICE_UNAVAILABLE), now)
+            }
             Fault::Oversized => answer.map(|body| {
                 let mut padded = body.to_vec();
                 padded.resize(padded.len() + OVERSIZE, b' ');
@@ -163,37 +170,6 @@ impl FaultRule {
             }),
             _ => answer,
         }
-    }
-
-    /// Microsoft Learn, "Microsoft Graph throttling guidance": the sample response.
-    fn throttled(&self, now: OffsetDateTime) -> Response<Bytes> {
-        self.graph_error(
-            StatusCode::TOO_MANY_REQUESTS,
-            "TooManyRequests",
-            "Too many requests",
-            now,
-        )
-    }
-
-    /// Microsoft Learn, "Microsoft Graph error responses": 503 and its code.
-    fn unavailable(&self, now: OffsetDateTime) -> Response<Bytes> {
-        self.graph_error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "serviceNotAvailable",
-            "The service is temporarily unavailable.",
-            now,
-        )
-    }
-
-    fn graph_error(
-        &self,
-        status: StatusCode,
-        code: &str,
-        message: &str,
-        now: OffsetDateTime,
-    ) -> Response<Bytes> {
-        let body = json!({"error": {"code": code, "message": message, "innerError": {}}});
-        self.with_header(text(status, "application/json", &body.to_string()), now)
     }
 
     fn with_header(&self, mut answer: Response<Bytes>, now: OffsetDateTime) -> Response<Bytes> {
@@ -254,7 +230,7 @@ impl FaultRule {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
-    /// 429 in Graph's shape, without handling the request.
+    /// 429 in the shape of the service, without handling the request.
     Throttled,
     /// 429 with a body of plain text, as the token endpoint answers.
     ThrottledText,
@@ -316,6 +292,30 @@ pub enum FaultRuleError {
     /// Zero times.
     #[error("a fault is applied at least once: \"times\" is 0")]
     Times,
+}
+
+/// Graph's own error for 429 or 503 (Microsoft Learn, "Microsoft Graph throttling guidance" and
+/// "Microsoft Graph error responses and resource types").
+pub(crate) fn graph_outage(status: StatusCode) -> Response<Bytes> {
+    let (code, message) = if status == StatusCode::TOO_MANY_REQUESTS {
+        ("TooManyRequests", "Too many requests")
+    } else {
+        (
+            "serviceNotAvailable",
+            "The service is temporarily unavailable.",
+        )
+    };
+    let request_id = Uuid::new_v4().to_string();
+    let body = json!({"error": {
+        "code": code,
+        "message": message,
+        "innerError": {"request-id": request_id},
+    }});
+    let mut answer = text(status, "application/json", &body.to_string());
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        answer.headers_mut().insert("request-id", id);
+    }
+    answer
 }
 
 fn once() -> u32 {

@@ -27,6 +27,7 @@ mod fault;
 mod graph;
 mod journal;
 mod keys;
+mod origin;
 mod refusal;
 mod resource_manager;
 mod schema;

@@ -175,7 +175,7 @@ Control interface (JSON, at the same address):
                optionally after a method and a space: \"POST /v1.0/applications\"
   times        how many requests suffer it (default 1)
   retry_after  seconds, for 429 and 503; without it the header is missing
-  fault        throttled           429 in Graph's shape, not handled
+  fault        throttled           429 in the service's shape, not handled
                throttled_text      429 with a plain text body, not handled
                unavailable_before  503, not handled
                unavailable_after   503, although handled

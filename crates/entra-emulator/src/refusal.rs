@@ -241,6 +241,21 @@ impl Refusal {
         )
     }
 
+    /// 429 or 503 of the service itself.
+    pub(crate) fn outage(status: StatusCode) -> Self {
+        let (code, text) = if status == StatusCode::TOO_MANY_REQUESTS {
+            (90055, "There are too many incoming requests.")
+        } else {
+            (90033, "A transient error has occurred. Please try again.")
+        };
+        Self {
+            status,
+            error: "temporarily_unavailable",
+            code,
+            text: text.to_owned(),
+        }
+    }
+
     /// The answer. `error_uri` points to the sign-in host, as Entra's does.
     pub(crate) fn answer(
         &self,

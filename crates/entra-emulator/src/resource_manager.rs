@@ -48,8 +48,9 @@ pub(crate) fn handle(
     })
 }
 
+/// One cloud, as from version 2022-09-01 on; older versions answered a list.
 fn metadata(origin: &Url) -> Value {
-    json!([{
+    json!({
         "name": "LocalTenant",
         "portal": origin,
         "authentication": {
@@ -70,7 +71,7 @@ fn metadata(origin: &Url) -> Value {
         "sqlManagement": null,
         "vmImageAliasDoc": null,
         "suffixes": {},
-    }])
+    })
 }
 
 fn unauthorized(tenant: &Tenant, origin: &Url) -> Response<Bytes> {

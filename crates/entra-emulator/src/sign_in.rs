@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::access_token::issuer_v2;
 use crate::keys::SigningKey;
+use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
 use crate::tenant::Tenant;
 use crate::token::TokenCall;
@@ -29,17 +30,8 @@ pub(crate) struct SignIn<'a> {
 impl SignIn<'_> {
     /// Answers a request. The second value is the client id that proved itself.
     pub(crate) fn handle(&self, request: &Request<Bytes>) -> (Response<Bytes>, Option<String>) {
-        let ids = RequestIds {
-            trace: Uuid::new_v4(),
-            correlation: client_request_id(request).unwrap_or_else(Uuid::new_v4),
-        };
         let (answer, caller) = self.route(request);
-        let mut answer = match answer {
-            Ok(answer) => answer,
-            Err(refusal) => refusal.answer(self.origin, &ids, self.now),
-        };
-        stamp(&mut answer, request, &ids);
-        (answer, caller)
+        (finish(answer, request, self.origin, self.now), caller)
     }
 
     fn route(
@@ -94,7 +86,7 @@ impl SignIn<'_> {
             .map(|(_, value)| value.into_owned())
             .ok_or_else(|| Refusal::missing_parameter("authorization_endpoint"))?;
         let endpoint = Url::parse(&endpoint).map_err(|_| Refusal::unknown_instance())?;
-        if endpoint.port_or_known_default() != self.origin.port_or_known_default() {
+        if !is_same_origin(&endpoint, self.origin) {
             return Err(Refusal::unknown_instance());
         }
         let segment = endpoint.path_segments().and_then(|mut parts| parts.next());
@@ -176,6 +168,31 @@ impl SignIn<'_> {
             None => host.to_owned(),
         }
     }
+}
+
+/// The answer of a service that is overloaded (429) or down (503).
+pub(crate) fn outage(
+    status: StatusCode,
+    request: &Request<Bytes>,
+    origin: &Url,
+    now: OffsetDateTime,
+) -> Response<Bytes> {
+    finish(Err(Refusal::outage(status)), request, origin, now)
+}
+
+fn finish(
+    answer: Result<Response<Bytes>, Refusal>,
+    request: &Request<Bytes>,
+    origin: &Url,
+    now: OffsetDateTime,
+) -> Response<Bytes> {
+    let ids = RequestIds {
+        trace: Uuid::new_v4(),
+        correlation: client_request_id(request).unwrap_or_else(Uuid::new_v4),
+    };
+    let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(origin, &ids, now));
+    stamp(&mut answer, request, &ids);
+    answer
 }
 
 fn set(document: &mut Value, name: &str, value: Value) {

@@ -1,4 +1,11 @@
 //! Every fault, as a client in the process sees it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test cannot do fails it"
+)]
 
 mod client;
 

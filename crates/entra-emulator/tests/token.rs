@@ -1,4 +1,11 @@
 //! The token endpoint: what it accepts, and each of its refusals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test cannot do fails it"
+)]
 
 mod client;
 

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use serde_json::Value;
 
 /// An access token for Microsoft Graph, by client secret.
-pub fn token(emulator: &Emulator, app: &SeededApp) -> String {
+pub(crate) fn token(emulator: &Emulator, app: &SeededApp) -> String {
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "client_credentials")
         .append_pair("client_id", &app.client_id)
@@ -23,7 +23,7 @@ pub fn token(emulator: &Emulator, app: &SeededApp) -> String {
 }
 
 /// A call with a token; `body` null sends none.
-pub fn graph(token: &str, method: &str, path: &str, body: &Value) -> Request<Bytes> {
+pub(crate) fn graph(token: &str, method: &str, path: &str, body: &Value) -> Request<Bytes> {
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -38,6 +38,6 @@ pub fn graph(token: &str, method: &str, path: &str, body: &Value) -> Request<Byt
 }
 
 /// The body of an answer.
-pub fn json(answer: &Response<Bytes>) -> Value {
+pub(crate) fn json(answer: &Response<Bytes>) -> Value {
     serde_json::from_slice(answer.body()).expect("an answer in JSON")
 }
