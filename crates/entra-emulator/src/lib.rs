@@ -43,3 +43,7 @@ pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
 pub use seed::{Seed, SeededApp, SeededUser};
 pub use server::{Server, ServerError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,7 +12,6 @@ use clap::Parser;
 use entra_core::{Clock, MovableClock, SystemClock};
 use entra_emulator::{CertificateFolder, Emulator, Seed, Server};
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// A local Microsoft Entra tenant over TLS.
@@ -68,8 +67,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         return Err("--listen is not on loopback; see --dangerous-listen-anywhere".into());
     }
     // Before the line is printed, so that no signal is missed.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = shutdown()?;
     let certificates = CertificateFolder::open(&arguments.dir, SystemClock.now())?;
     let server = Server::bind(arguments.listen).await?;
     let emulator = Emulator::new(seed(&arguments))
@@ -80,14 +78,34 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         ))?
         .with_root_ca_pem(certificates.ca_pem()?);
     announce(&emulator, &certificates)?;
-    let shutdown = async move {
+    server.run(emulator, &certificates, shutdown).await?;
+    Ok(())
+}
+
+/// Ends at SIGTERM or Ctrl-C.
+#[cfg(unix)]
+fn shutdown() -> io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    server.run(emulator, &certificates, shutdown).await?;
-    Ok(())
+    })
+}
+
+/// Ends at Ctrl-C.
+#[cfg(not(unix))]
+fn shutdown() -> io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nothing can be waited for; the program is ended from outside.
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 fn seed(arguments: &Arguments) -> Seed {

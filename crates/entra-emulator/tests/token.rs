@@ -277,6 +277,51 @@ fn an_app_that_is_disabled_or_has_no_service_principal_gets_no_token() {
 }
 
 #[test]
+fn a_resource_gets_the_version_of_token_that_it_asks_for() {
+    let emulator = emulator();
+    let setup = token(&emulator, &emulator.setup_app());
+    let resource = emulator.apps().remove(1);
+    let scope = format!("{}/.default", resource.client_id);
+    let form = changed(secret_form(&emulator), "scope", &scope);
+    let first = json(&post(&emulator, "", &form));
+    let first = claims(first["access_token"].as_str().unwrap());
+    assert_eq!(first["ver"], "1.0");
+    assert_eq!(first["roles"], Value::Null);
+
+    let path = format!("/v1.0/applications/{}", resource.object_id);
+    let body = value!({"api": {"requestedAccessTokenVersion": 2}});
+    let answer = emulator.handle(&graph(&setup, "PATCH", &path, &body));
+    assert_eq!(answer.status(), 204, "{answer:?}");
+    emulator.advance(Duration::from_secs(60));
+    let second = json(&post(&emulator, "", &form));
+    let second = claims(second["access_token"].as_str().unwrap());
+    let tenant = emulator.tenant_id();
+    assert_eq!(second["ver"], "2.0");
+    assert_eq!(second["iss"], format!("https://localhost/{tenant}/v2.0"));
+    assert_eq!(second["aud"], resource.client_id);
+    assert_eq!(second["azp"], emulator.setup_app().client_id);
+    assert_eq!(second["azpacr"], "1");
+    assert_eq!(second["appid"], Value::Null);
+}
+
+#[test]
+fn a_resource_that_requires_an_assignment_refuses_a_client_without_one() {
+    let emulator = emulator();
+    let setup = token(&emulator, &emulator.setup_app());
+    let resource = emulator.apps().remove(1);
+    let path = format!("/v1.0/servicePrincipals(appId='{}')", resource.client_id);
+    let body = value!({"appRoleAssignmentRequired": true});
+    let answer = emulator.handle(&graph(&setup, "PATCH", &path, &body));
+    assert_eq!(answer.status(), 204, "{answer:?}");
+    emulator.advance(Duration::from_secs(60));
+    let scope = format!("{}/.default", resource.client_id);
+    let form = changed(secret_form(&emulator), "scope", &scope);
+    let body = json(&post(&emulator, "", &form));
+    assert_eq!(body["error_codes"], value!([501_051]), "{body}");
+    assert_eq!(body["error"], "invalid_grant");
+}
+
+#[test]
 fn a_refusal_has_the_shape_of_entra() {
     let emulator = emulator();
     let request = Request::post(endpoint(&emulator, ""))
