@@ -21,8 +21,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_validity(Duration::days(365));
     let certificate = SigningCertificate::generate(&options, tenant.clock().now())?;
     println!("subject     {}", certificate.certificate().subject());
-    println!("thumbprint  {}", certificate.certificate().thumbprint_sha1());
-    println!("valid until {}", certificate.certificate().not_after().date());
+    println!(
+        "thumbprint  {}",
+        certificate.certificate().thumbprint_sha1()
+    );
+    println!(
+        "valid until {}",
+        certificate.certificate().not_after().date()
+    );
 
     // 2. The public part is what an administrator uploads, or what a blueprint registers.
     println!("\n{}", certificate.certificate().to_pem());
@@ -51,7 +57,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         pipeline,
     )?;
     blueprint.wait_until_effective(&product).await?;
-    let token = product.token(&TokenRequest::new([tenant.cloud().graph_scope()])).await?;
+    let token = product
+        .token(&TokenRequest::new([tenant.cloud().graph_scope()]))
+        .await?;
     println!("signed in; the token ends at {}", token.expires_on());
     Ok(())
 }

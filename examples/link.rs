@@ -40,7 +40,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let access = TenantAccess::open(arguments)?;
     let domain = access.default_domain().await?;
-    for product in [products::device_management(&domain), products::help_desk(&access)?] {
+    for product in [
+        products::device_management(&domain),
+        products::help_desk(&access)?,
+    ] {
         let linked = link(&access, &product).await?;
         test(&product, &linked).await?;
         read_directory(&product, &linked).await?;
@@ -75,10 +78,16 @@ async fn link(
 }
 
 async fn test(product: &Product, client: &ConfidentialClient) -> Result<(), Box<dyn Error>> {
-    heading(&format!("{}: test connection", product.blueprint.display_name()));
+    heading(&format!(
+        "{}: test connection",
+        product.blueprint.display_name()
+    ));
     let findings = product.blueprint.test_connection(client).await;
     println!("{}", findings_table(&findings));
-    if findings.iter().any(|finding| finding.outcome == Outcome::Failed) {
+    if findings
+        .iter()
+        .any(|finding| finding.outcome == Outcome::Failed)
+    {
         return Err("the connection does not work yet".into());
     }
     Ok(())
@@ -98,16 +107,32 @@ async fn read_directory(
     let mut rows = Vec::new();
     let mut users = graph.users().list(first());
     while let Some(user) = users.try_next().await? {
-        let enabled = if user.account_enabled == Some(true) { "enabled" } else { "disabled" };
-        rows.push(["user".into(), user.display_name.unwrap_or_default(), enabled.into()]);
+        let enabled = if user.account_enabled == Some(true) {
+            "enabled"
+        } else {
+            "disabled"
+        };
+        rows.push([
+            "user".into(),
+            user.display_name.unwrap_or_default(),
+            enabled.into(),
+        ]);
         if rows.len() == 5 {
             break;
         }
     }
     let mut groups = graph.groups().list(first());
     while let Some(group) = groups.try_next().await? {
-        let kind = if group.security_enabled == Some(true) { "security" } else { "other" };
-        rows.push(["group".into(), group.display_name.unwrap_or_default(), kind.into()]);
+        let kind = if group.security_enabled == Some(true) {
+            "security"
+        } else {
+            "other"
+        };
+        rows.push([
+            "group".into(),
+            group.display_name.unwrap_or_default(),
+            kind.into(),
+        ]);
         if rows.len() == 10 {
             break;
         }
@@ -115,7 +140,11 @@ async fn read_directory(
     let mut devices = graph.devices().list(first());
     while let Some(device) = devices.try_next().await? {
         let system = device.operating_system.unwrap_or_default();
-        rows.push(["device".into(), device.display_name.unwrap_or_default(), system]);
+        rows.push([
+            "device".into(),
+            device.display_name.unwrap_or_default(),
+            system,
+        ]);
         if rows.len() == 15 {
             break;
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use entra_core::{Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant};
+use entra_core::{
+    Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant,
+};
 use entra_emulator::{Emulator, Seed};
 use entra_graph::{Filter, GraphClient, Query};
 
@@ -36,7 +38,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .top(10);
     let mut some = graph.users().list(query);
     for _ in 0..10 {
-        let Some(user) = some.try_next().await? else { break };
+        let Some(user) = some.try_next().await? else {
+            break;
+        };
         println!(
             "{:<28} {}",
             user.display_name.unwrap_or_default(),

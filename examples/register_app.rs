@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use entra_core::{Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant};
+use entra_core::{
+    Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant,
+};
 use entra_emulator::{Emulator, Seed};
 use entra_graph::{Blueprint, GraphClient, MemoryHost, Permission};
 use time::Duration;
@@ -37,7 +39,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("\nregistered as {}", linked.client_id);
     if let Some(secret) = host.secret() {
         // The value goes into a vault; here only its fingerprint is shown.
-        println!("secret {} with fingerprint {}", secret.key_id, secret.value.fingerprint());
+        println!(
+            "secret {} with fingerprint {}",
+            secret.key_id,
+            secret.value.fingerprint()
+        );
     }
     println!("\n{}", blueprint.guide(&tenant.cloud()));
     Ok(())

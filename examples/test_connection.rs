@@ -1,7 +1,9 @@
 //! «Test connection»: for an application that an administrator made by hand, and for five ways
 //! to get it wrong.
 
-use entra_core::{Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant};
+use entra_core::{
+    Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant,
+};
 use entra_emulator::{Emulator, Fault, FaultRule, Seed};
 use entra_graph::{Blueprint, Permission};
 
@@ -21,8 +23,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let secret = app.client_secret.expose();
     let unknown = "99999999-9999-4999-8999-999999999999";
     for (title, tenant_id, client_id, secret) in [
-        ("everything right", tenant_id.as_str(), app.client_id.as_str(), secret),
-        ("another application's secret", &tenant_id, &app.client_id, "wrong~secret~value"),
+        (
+            "everything right",
+            tenant_id.as_str(),
+            app.client_id.as_str(),
+            secret,
+        ),
+        (
+            "another application's secret",
+            &tenant_id,
+            &app.client_id,
+            "wrong~secret~value",
+        ),
         ("a mistyped application id", &tenant_id, unknown, secret),
         ("a mistyped tenant", unknown, &app.client_id, secret),
     ] {
@@ -46,7 +58,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     println!("\n# a proxy that answers in place of Entra");
-    tenant.faults().inject(FaultRule::new("*", Fault::BadGatewayHtml).with_times(50))?;
+    tenant
+        .faults()
+        .inject(FaultRule::new("*", Fault::BadGatewayHtml).with_times(50))?;
     let client_id = ClientId::parse(&app.client_id)?;
     let client = ConfidentialClient::new(
         Authority::new(tenant.cloud(), Tenant::parse(&tenant_id)?),

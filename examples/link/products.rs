@@ -16,11 +16,17 @@ pub struct Product {
 
 impl Product {
     /// What the product signs in with.
-    pub fn credential(&self, secret: Option<IssuedSecret>) -> Result<ClientCredential, Box<dyn Error>> {
+    pub fn credential(
+        &self,
+        secret: Option<IssuedSecret>,
+    ) -> Result<ClientCredential, Box<dyn Error>> {
         match (&self.certificate, secret) {
             (Some(certificate), _) => Ok(ClientCredential::certificate(certificate.clone())),
             (None, Some(secret)) => Ok(secret.credential()?),
-            (None, None) => Err("the tenant has a secret of an earlier run, and this program did not store it".into()),
+            (None, None) => Err(
+                "the tenant has a secret of an earlier run, and this program did not store it"
+                    .into(),
+            ),
         }
     }
 }

@@ -77,7 +77,10 @@ impl Default for ProgressBar {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
             bar.set_style(style);
         }
-        Self { bar, secret: Mutex::new(None) }
+        Self {
+            bar,
+            secret: Mutex::new(None),
+        }
     }
 }
 
@@ -87,15 +90,20 @@ impl ProgressBar {
     }
 
     pub fn secret(&self) -> Option<IssuedSecret> {
-        self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.secret
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 #[async_trait::async_trait]
 impl LinkHost for ProgressBar {
     fn progress(&self, progress: &Progress) {
-        self.bar.set_length(u64::try_from(progress.steps).unwrap_or(u64::MAX));
-        self.bar.set_position(u64::try_from(progress.step).unwrap_or(u64::MAX));
+        self.bar
+            .set_length(u64::try_from(progress.steps).unwrap_or(u64::MAX));
+        self.bar
+            .set_position(u64::try_from(progress.step).unwrap_or(u64::MAX));
         self.bar.set_message(progress.what);
     }
 

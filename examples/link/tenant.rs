@@ -78,7 +78,8 @@ impl TenantAccess {
             (Some(secret), None) => ClientCredential::secret(ClientSecret::parse(secret)?),
             (None, None) => return Err("set ENTRA_CLIENT_SECRET or ENTRA_CERTIFICATE".into()),
         };
-        let pipeline = Pipeline::new(HttpsClient::for_cloud(&cloud)?).with_clock(Arc::new(SystemClock));
+        let pipeline =
+            Pipeline::new(HttpsClient::for_cloud(&cloud)?).with_clock(Arc::new(SystemClock));
         Self::connect(cloud, tenant, client_id, credential, pipeline)
     }
 
@@ -92,7 +93,12 @@ impl TenantAccess {
         let authority = Authority::new(cloud.clone(), tenant.clone());
         let setup = ConfidentialClient::new(authority, client_id, credential, pipeline.clone())?;
         let graph = GraphClient::new(&cloud, Arc::new(setup), pipeline.clone());
-        Ok(Self { cloud, tenant, pipeline, graph })
+        Ok(Self {
+            cloud,
+            tenant,
+            pipeline,
+            graph,
+        })
     }
 
     /// The tenant's default domain: a verified one, so that an App ID URI may lie below it.
