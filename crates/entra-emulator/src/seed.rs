@@ -126,9 +126,7 @@ impl Seed {
         ]
         .concat();
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let encoded = URL_SAFE_NO_PAD.encode(hash.as_ref());
-        let (head, tail) = encoded.split_at(3);
-        Secret::new([head, "8Q~", tail].concat().replace('-', "."))
+        client_secret(&URL_SAFE_NO_PAD.encode(hash.as_ref()))
     }
 }
 
@@ -183,6 +181,15 @@ pub(crate) fn derived_id(parts: &[&str]) -> String {
     uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string()
+}
+
+/// Forty characters of random base64url, with the `8Q~` by which scanners know a client secret of
+/// Entra.
+pub(crate) fn client_secret(random: &str) -> Secret {
+    let text = random.replace('-', ".");
+    let head: String = text.chars().take(3).collect();
+    let tail: String = text.chars().skip(3).take(34).collect();
+    Secret::new([&head, "8Q~", &tail].concat())
 }
 
 fn random_key() -> Secret {

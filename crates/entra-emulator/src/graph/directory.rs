@@ -1,0 +1,149 @@
+//! What was deleted and can be restored, and objects of any type by id (Learn, "List
+//! deletedItems", "directoryObject: getByIds").
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::error::GraphError;
+use super::list::{self as collection, Rows};
+use super::noun::Noun;
+use super::{Answer, Exchange};
+use crate::tenant::{Kind, Object, Tenant, items_of, text_of};
+
+/// Deleted objects of the type at the end of the path.
+pub(crate) fn list_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    if exchange.cast.is_none() {
+        return Err(GraphError::malformed(
+            "A type is required at the end of the path, as in \
+             /directory/deletedItems/microsoft.graph.application.",
+        ));
+    }
+    let deleted = exchange.tenant.deleted().values();
+    let objects = deleted
+        .map(|deleted| (deleted.kind, &deleted.object))
+        .collect();
+    collection::answer(exchange, &Rows::Mixed(objects))
+}
+
+pub(crate) fn get_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let id = exchange.key(0)?.text();
+    let deleted = exchange
+        .tenant
+        .deleted()
+        .get(id)
+        .ok_or_else(|| GraphError::not_found(id))?;
+    let mut shown = exchange.single(deleted.kind, &deleted.object)?;
+    let odata_type = Noun::of(deleted.kind).odata_type();
+    shown.insert("@odata.type".to_owned(), json!(odata_type));
+    Ok(Answer::Object(shown))
+}
+
+pub(crate) fn purge(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let id = exchange.key(0)?.text().to_owned();
+    check_kind(exchange, &id)?;
+    exchange.tenant.purge(&id);
+    Ok(Answer::Empty)
+}
+
+pub(crate) fn restore(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let id = exchange.key(0)?.text().to_owned();
+    let object = check_kind(exchange, &id)?;
+    check_restorable(exchange.tenant, &object)?;
+    let now = exchange.now();
+    let kind = exchange
+        .tenant
+        .restore(&id, now)
+        .ok_or_else(|| GraphError::not_found(&id))?;
+    let object = exchange
+        .tenant
+        .current(kind, &id)
+        .cloned()
+        .unwrap_or_default();
+    let mut shown = exchange.single(kind, &object)?;
+    shown.insert("@odata.type".to_owned(), json!(Noun::of(kind).odata_type()));
+    Ok(Answer::Object(shown))
+}
+
+pub(crate) fn get_object(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let id = exchange.key(0)?.text();
+    let kind = exchange
+        .tenant
+        .kind_of(id)
+        .ok_or_else(|| GraphError::not_found(id))?;
+    let object = exchange.subject(kind)?;
+    let mut shown = exchange.single(kind, object)?;
+    shown.insert("@odata.type".to_owned(), json!(Noun::of(kind).odata_type()));
+    Ok(Answer::Object(shown))
+}
+
+/// Unknown ids are left out, as in Graph.
+pub(crate) fn get_by_ids(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let json = exchange.json()?;
+    let ids = items_of(&json, "ids");
+    if ids.is_empty() || ids.len() > MOST_IDS {
+        return Err(
+            GraphError::bad_request("Between 1 and 1000 ids must be specified.")
+                .with_detail("InvalidValue", "ids"),
+        );
+    }
+    let types = items_of(&json, "types");
+    let found: Vec<(Kind, &str)> = ids
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|id| Some((exchange.tenant.kind_of(id)?, id)))
+        .filter(|(kind, _)| {
+            let name = Noun::of(*kind).type_name;
+            types.is_empty()
+                || types
+                    .iter()
+                    .any(|kind| kind == name || kind == "directoryObject")
+        })
+        .collect();
+    let rows = Rows::linked(exchange.tenant, &exchange.glance, found);
+    collection::answer(exchange, &rows)
+}
+
+/// The deleted object, if the caller may write objects of its type.
+fn check_kind(exchange: &Exchange<'_>, id: &str) -> Result<Object, GraphError> {
+    let deleted = exchange
+        .tenant
+        .deleted()
+        .get(id)
+        .ok_or_else(|| GraphError::not_found(id))?;
+    let caller = exchange.call.caller;
+    let held = caller.roles.iter().chain(&caller.scopes);
+    let needed: &[&str] = match deleted.kind {
+        Kind::User => &["User.DeleteRestore.All", "User.ReadWrite.All"],
+        Kind::Group => &["Group.ReadWrite.All"],
+        _ => &["Application.ReadWrite.All"],
+    };
+    let holds = held.into_iter().any(|role| needed.contains(&role.as_str()));
+    if holds {
+        Ok(deleted.object.clone())
+    } else {
+        Err(GraphError::denied())
+    }
+}
+
+/// A user's name may have been given to another since; a service principal comes back only
+/// beside its application.
+fn check_restorable(tenant: &Tenant, object: &Object) -> Result<(), GraphError> {
+    let name = text_of(object, "userPrincipalName");
+    let taken = !name.is_empty() && tenant.user_id(name).is_some();
+    let app_id = text_of(object, "appId");
+    let is_principal = !text_of(object, "servicePrincipalType").is_empty();
+    let doubled = is_principal
+        && tenant
+            .find(Kind::ServicePrincipal, "appId", app_id)
+            .is_some();
+    if taken || doubled {
+        return Err(GraphError::new(
+            StatusCode::CONFLICT,
+            "Request_MultipleObjectsWithSameKeyValue",
+            "The object cannot be restored because another object has taken its place.",
+        ));
+    }
+    Ok(())
+}
+
+const MOST_IDS: usize = 1_000;

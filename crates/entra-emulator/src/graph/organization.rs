@@ -1,0 +1,18 @@
+//! The company itself (Learn, "organization resource type").
+
+use super::error::GraphError;
+use super::list::{self as collection, Rows};
+use super::{Answer, Exchange};
+use crate::tenant::Kind;
+
+pub(crate) fn list(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let rows = Rows::Table(KIND, exchange.tenant.rows(KIND));
+    collection::answer(exchange, &rows)
+}
+
+pub(crate) fn get(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let organization = exchange.subject(KIND)?;
+    exchange.single(KIND, organization).map(Answer::Object)
+}
+
+const KIND: Kind = Kind::Organization;
