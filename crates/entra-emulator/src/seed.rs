@@ -14,7 +14,7 @@ use entra_core::Secret;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::tenant::{Kind, Replication, Tenant};
+use crate::tenant::{Replication, Tenant};
 
 /// What a new tenant holds.
 ///
@@ -212,7 +212,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::tenant::{GRAPH_APP_ID, Link, SecretCheck, text_of};
+    use crate::tenant::{GRAPH_APP_ID, Kind, Link, SecretCheck, text_of};
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
 

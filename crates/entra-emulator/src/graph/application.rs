@@ -368,7 +368,7 @@ fn default_domain(tenant: &Tenant) -> String {
     tenant
         .all(Kind::Domain)
         .find(|domain| domain.get("isDefault") == Some(&Value::Bool(true)))
-        .map_or(tenant.initial_domain(), |domain| text_of(domain, "id"))
+        .map_or_else(|| tenant.initial_domain(), |domain| text_of(domain, "id"))
         .to_owned()
 }
 

@@ -192,7 +192,8 @@ fn key_credentials_are_replaced_as_a_whole() {
     let mut desk = Desk::new();
     let (path, app_id) = create(&mut desk, "Relay");
     let (first, second) = (certificate(), certificate());
-    let broken = format!("{}\n{}", &first[..64], &first[64..]);
+    let (line, rest) = first.split_at(64);
+    let broken = format!("{line}\n{rest}");
     desk.ok("PATCH", &path, json!({"keyCredentials": [key(&broken)]}));
     let app = desk.ok("GET", &path, Value::Null);
     let known = app["keyCredentials"][0].clone();

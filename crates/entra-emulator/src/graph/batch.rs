@@ -196,3 +196,101 @@ const KEPT_HEADERS: [&str; 6] = [
     "retry-after",
     "request-id",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::Desk;
+
+    fn batch(desk: &mut Desk, requests: Value) -> (u16, Value) {
+        desk.call("POST", "/$batch", json!({ "requests": requests }))
+    }
+
+    fn item(id: &str, url: &str) -> Value {
+        json!({"id": id, "method": "GET", "url": url})
+    }
+
+    #[test]
+    fn each_item_is_answered_with_its_own_status_out_of_order() {
+        let mut desk = Desk::new().served_to(&["User.Read.All"]);
+        let requests = json!([
+            item("1", "/users?$top=1"),
+            item("2", "/groups"),
+            item("3", "users/nobody@alpenglow.example")
+        ]);
+        let (status, answer) = batch(&mut desk, requests);
+        assert_eq!(status, 200);
+        let found: Vec<_> = answer["responses"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|response| {
+                (
+                    response["id"].as_str().unwrap(),
+                    response["status"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        assert_eq!(found, [("2", 403), ("1", 200), ("3", 404)]);
+        let error = &answer["responses"][0]["body"]["error"];
+        assert_eq!(error["code"], "Authorization_RequestDenied");
+    }
+
+    #[test]
+    fn what_depends_on_a_failed_item_is_not_tried() {
+        let mut desk = Desk::new();
+        let mut dependent = item("b", "/users");
+        dependent["dependsOn"] = json!(["A"]);
+        let (_, answer) = batch(&mut desk, json!([item("a", "/users/nobody"), dependent]));
+        assert_eq!(answer["responses"][0]["id"], "b");
+        assert_eq!(answer["responses"][0]["status"], 424);
+    }
+
+    #[test]
+    fn an_item_may_write() {
+        let mut desk = Desk::new();
+        let write = json!({"id": "1", "method": "POST", "url": "/applications",
+            "headers": {"Content-Type": "application/json"}, "body": {"displayName": "a"}});
+        let (_, answer) = batch(&mut desk, json!([write]));
+        assert_eq!(answer["responses"][0]["status"], 201);
+        assert_eq!(answer["responses"][0]["body"]["displayName"], "a");
+    }
+
+    #[test]
+    fn a_batch_that_is_not_well_formed_is_refused_as_a_whole() {
+        let mut desk = Desk::new();
+        let many: Vec<Value> = (0..21).map(|id| item(&id.to_string(), "/users")).collect();
+        let mut untyped = item("1", "/applications");
+        untyped["body"] = json!({});
+        let mut forward = item("1", "/users");
+        forward["dependsOn"] = json!(["2"]);
+        for (requests, expected) in [
+            (
+                json!(many),
+                "Number of batch request steps must be between 1 and the max value of 20.",
+            ),
+            (
+                json!([item("a", "/users"), item("A", "/users")]),
+                "Request Id : 'A' is used more than once.",
+            ),
+            (
+                json!([untyped]),
+                "Write request id : 1 does not contain Content-Type header or body.",
+            ),
+            (
+                json!([forward, item("2", "/users")]),
+                "Request Id : '1' depends on a request that does not precede it.",
+            ),
+            (
+                json!([item("1", "/$batch")]),
+                "A batch cannot contain a batch.",
+            ),
+            (json!([{"id": "1"}]), "Invalid batch payload format."),
+        ] {
+            let body = json!({ "requests": requests });
+            let (status, _, message) = desk.refusal("POST", "/$batch", body);
+            assert_eq!((status, message.as_str()), (400, expected));
+        }
+    }
+}

@@ -215,3 +215,146 @@ fn new_id() -> String {
 }
 
 const KIND: Kind = Kind::AppRoleAssignment;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+    use crate::tenant::text_of;
+
+    const READ_ALL: &str = "df021288-bdef-4463-88db-98f22de89214";
+
+    /// An application with a principal, and the ids of the principal and of Graph's.
+    fn client(desk: &mut Desk) -> (String, String) {
+        let app = desk.ok("POST", "/applications", json!({"displayName": "Relay"}));
+        desk.wait(10);
+        let principal = desk.ok("POST", "/servicePrincipals", json!({"appId": app["appId"]}));
+        let graph = desk.tenant.resource("https://graph.microsoft.com").unwrap();
+        let graph = text_of(graph, "id").to_owned();
+        (principal["id"].as_str().unwrap().to_owned(), graph)
+    }
+
+    fn assignment(principal: &str, resource: &str, role: &str) -> Value {
+        json!({"principalId": principal, "resourceId": resource, "appRoleId": role})
+    }
+
+    #[test]
+    fn consent_reaches_the_token_and_is_given_once() {
+        let mut desk = Desk::new();
+        let (principal, graph) = client(&mut desk);
+        let path = format!("/servicePrincipals/{graph}/appRoleAssignedTo");
+        let body = assignment(&principal, &graph, READ_ALL);
+        let granted = desk.ok("POST", &path, body.clone());
+        assert_eq!(granted["resourceDisplayName"], "Microsoft Graph");
+        assert_eq!(granted["principalType"], "ServicePrincipal");
+        let roles = desk.tenant.granted_roles(&principal, &graph, desk.now);
+        assert_eq!(roles, ["User.Read.All"]);
+
+        let (status, _, message) = desk.refusal("POST", &path, body);
+        let expected = "Permission being assigned already exists on the object";
+        assert_eq!((status, message.as_str()), (400, expected));
+
+        let list = format!("/servicePrincipals/{principal}/appRoleAssignments");
+        assert_eq!(
+            values(&desk.ok("GET", &list, Value::Null), "appRoleId"),
+            [READ_ALL]
+        );
+        let one = format!("{path}/{}", granted["id"].as_str().unwrap());
+        desk.ok("DELETE", &one, Value::Null);
+        assert_eq!(
+            desk.tenant
+                .granted_roles(&principal, &graph, desk.now)
+                .len(),
+            0
+        );
+        assert_eq!(desk.get(&one).0, 404);
+    }
+
+    #[test]
+    fn lists_and_tokens_learn_of_consent_later_than_its_own_id() {
+        let mut desk = Desk::with_replication();
+        let (principal, graph) = client(&mut desk);
+        let path = format!("/servicePrincipals/{graph}/appRoleAssignedTo");
+        let body = assignment(&principal, &graph, READ_ALL);
+        let (status, _, message) = desk.refusal("POST", &path, body.clone());
+        assert_eq!(
+            (status, message.as_str()),
+            (400, "Not a valid reference update.")
+        );
+        desk.wait(5);
+        let granted = desk.ok("POST", &path, body);
+        let one = format!("{path}/{}", granted["id"].as_str().unwrap());
+        assert!((0..6).all(|_| desk.get(&one).0 == 200));
+        let list = format!("/servicePrincipals/{principal}/appRoleAssignments");
+        let listed = |desk: &mut Desk| -> usize {
+            (0..6)
+                .map(|_| values(&desk.ok("GET", &list, Value::Null), "id").len())
+                .sum()
+        };
+        desk.wait(9);
+        assert_eq!(
+            desk.tenant
+                .granted_roles(&principal, &graph, desk.now)
+                .len(),
+            0
+        );
+        desk.wait(1);
+        assert_eq!(
+            desk.tenant
+                .granted_roles(&principal, &graph, desk.now)
+                .len(),
+            1
+        );
+        assert_eq!(listed(&mut desk), 3);
+        desk.wait(20);
+        assert_eq!(listed(&mut desk), 6);
+    }
+
+    #[test]
+    fn what_cannot_be_assigned_is_refused() {
+        let mut desk = Desk::new();
+        let (principal, graph) = client(&mut desk);
+        let user = desk.seeded.users[0].object_id.clone();
+        let nobody = "99999999-9999-4999-8999-999999999999";
+        let unknown = "Permission being assigned was not found on application \
+                       '00000003-0000-0000-c000-000000000000'.";
+        let missing = "Resource '99999999-9999-4999-8999-999999999999' does not exist or one of \
+                       its queried reference-property objects are not present.";
+        let path = format!("/servicePrincipals/{graph}/appRoleAssignedTo");
+        for (body, expected) in [
+            (assignment(&principal, &graph, nobody), unknown),
+            (assignment(&user, &graph, READ_ALL), unknown),
+            (assignment(nobody, &graph, READ_ALL), missing),
+            (
+                assignment(&principal, &principal, READ_ALL),
+                "The value of 'resourceId' does not match the object in the path.",
+            ),
+            (
+                json!({"principalId": principal}),
+                "A value is required for property 'resourceId' of resource 'AppRoleAssignment'.",
+            ),
+        ] {
+            assert_eq!(desk.refusal("POST", &path, body).2, expected);
+        }
+        let zero = "00000000-0000-0000-0000-000000000000";
+        let path = format!("/servicePrincipals/{principal}/appRoleAssignedTo");
+        desk.ok("POST", &path, assignment(&user, &principal, zero));
+    }
+
+    #[test]
+    fn consent_needs_two_permissions() {
+        let mut desk = Desk::new();
+        let (principal, graph) = client(&mut desk);
+        let path = format!("/servicePrincipals/{graph}/appRoleAssignedTo");
+        let body = assignment(&principal, &graph, READ_ALL);
+        let mut desk = desk.served_to(&["AppRoleAssignment.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &path, body.clone()).0, 403);
+        let mut desk = desk.served_to(&["Application.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &path, body.clone()).0, 403);
+        let roles = ["AppRoleAssignment.ReadWrite.All", "Application.Read.All"];
+        let mut desk = desk.served_to(&roles);
+        assert_eq!(desk.call("POST", &path, body).0, 201);
+        assert_eq!(desk.allowed_by, Some(roles.join(" ")));
+    }
+}

@@ -56,3 +56,38 @@ fn linked(exchange: &mut Exchange<'_>, link: Link) -> Result<Answer, GraphError>
 }
 
 const KIND: Kind = Kind::Device;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+
+    #[test]
+    fn a_device_is_found_by_both_ids_and_its_compliance_is_written() {
+        let mut desk = Desk::new();
+        let list = "/devices?$filter=operatingSystem eq 'Android' and isCompliant eq false";
+        let found = desk.ok("GET", list, Value::Null);
+        assert_eq!(values(&found, "displayName"), ["ANDROID-0002"]);
+        let device = &found["value"][0];
+        let path = format!("/devices/{}", device["id"].as_str().unwrap());
+        desk.ok("PATCH", &path, json!({"isCompliant": true}));
+        let key = format!(
+            "/devices(deviceId='{}')",
+            device["deviceId"].as_str().unwrap()
+        );
+        assert_eq!(desk.ok("GET", &key, Value::Null)["isCompliant"], true);
+        let owners = desk.ok("GET", &format!("{path}/registeredOwners"), Value::Null);
+        assert_eq!(values(&owners, "displayName"), ["Hanna Virtanen"]);
+        let message = desk.refusal("PATCH", &path, json!({"deviceId": "x"})).2;
+        assert_eq!(
+            message,
+            "Property 'deviceId' is read-only and cannot be set."
+        );
+        let other = "/devices(serial='x')";
+        let expected = "Invalid key 'serial': it is no alternate key of this resource.";
+        assert_eq!(desk.refusal("GET", other, Value::Null).2, expected);
+        desk.ok("DELETE", &path, Value::Null);
+        assert_eq!(desk.get(&path).0, 404);
+    }
+}

@@ -147,3 +147,58 @@ fn check_restorable(tenant: &Tenant, object: &Object) -> Result<(), GraphError> 
 }
 
 const MOST_IDS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+
+    #[test]
+    fn objects_are_found_by_id_whatever_their_type() {
+        let mut desk = Desk::new();
+        let user = desk.seeded.users[0].object_id.clone();
+        let principal = desk.caller.service_principal_id.clone();
+        let nobody = "99999999-9999-4999-8999-999999999999";
+        let body = json!({"ids": [user, principal, nobody]});
+        let found = desk.ok("POST", "/directoryObjects/getByIds", body);
+        let types = values(&found, "@odata.type");
+        assert_eq!(
+            types,
+            ["#microsoft.graph.user", "#microsoft.graph.servicePrincipal"]
+        );
+        let body = json!({"ids": [user, principal], "types": ["user"]});
+        let found = desk.ok("POST", "/directoryObjects/getByIds", body);
+        assert_eq!(values(&found, "id"), [user.clone()]);
+        let one = desk.ok("GET", &format!("/directoryObjects/{user}"), Value::Null);
+        assert_eq!(one["@odata.type"], "#microsoft.graph.user");
+        let none = desk.call("POST", "/directoryObjects/getByIds", json!({"ids": []}));
+        assert_eq!(none.0, 400);
+    }
+
+    #[test]
+    fn restoring_needs_the_permission_for_the_type() {
+        let mut desk = Desk::new();
+        let app = desk.ok("POST", "/applications", json!({"displayName": "a"}));
+        let id = app["id"].as_str().unwrap();
+        desk.ok("DELETE", &format!("/applications/{id}"), Value::Null);
+        let restore = format!("/directory/deletedItems/{id}/restore");
+        let mut desk = desk.served_to(&["User.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &restore, json!({})).0, 403);
+        let mut desk = desk.served_to(&["Application.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &restore, json!({})).0, 200);
+    }
+
+    #[test]
+    fn a_name_that_was_given_away_is_not_restored() {
+        let mut desk = Desk::new();
+        let user = desk.seeded.users[1].clone();
+        desk.ok("DELETE", &format!("/users/{}", user.object_id), Value::Null);
+        let successor = json!({"accountEnabled": true, "displayName": "s", "mailNickname": "s",
+            "userPrincipalName": user.user_principal_name,
+            "passwordProfile": {"password": "Correct-Horse-1"}});
+        desk.ok("POST", "/users", successor);
+        let restore = format!("/directory/deletedItems/{}/restore", user.object_id);
+        assert_eq!(desk.call("POST", &restore, json!({})).0, 409);
+    }
+}

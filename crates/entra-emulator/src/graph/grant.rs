@@ -117,3 +117,76 @@ fn without_times(mut json: Object) -> Object {
 
 const KIND: Kind = Kind::PermissionGrant;
 const LABEL: &str = "OAuth2PermissionGrant";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::Desk;
+    use crate::tenant::text_of;
+
+    #[test]
+    fn a_grant_is_made_once_and_its_scope_replaced() {
+        let mut desk = Desk::new();
+        let graph = desk.tenant.resource("https://graph.microsoft.com").unwrap();
+        let graph = text_of(graph, "id").to_owned();
+        let client = desk.caller.service_principal_id.clone();
+        let body = json!({"clientId": client, "consentType": "AllPrincipals",
+            "resourceId": graph, "scope": "openid profile"});
+        let made = desk.ok("POST", "/oauth2PermissionGrants", body.clone());
+        assert_eq!(made["principalId"], Value::Null);
+        let (status, code, _) = desk.refusal("POST", "/oauth2PermissionGrants", body);
+        assert_eq!(
+            (status, code.as_str()),
+            (409, "Request_MultipleObjectsWithSameKeyValue")
+        );
+        let path = format!("/oauth2PermissionGrants/{}", made["id"].as_str().unwrap());
+        desk.ok("PATCH", &path, json!({"scope": "openid"}));
+        assert_eq!(desk.ok("GET", &path, Value::Null)["scope"], "openid");
+        let message = desk
+            .refusal("PATCH", &path, json!({"resourceId": client}))
+            .2;
+        assert_eq!(
+            message,
+            "Property 'resourceId' is read-only and cannot be set."
+        );
+        let filter = format!("/oauth2PermissionGrants?$filter=clientId eq '{client}'");
+        assert_eq!(
+            desk.ok("GET", &filter, Value::Null)["value"][0]["scope"],
+            "openid"
+        );
+        desk.ok("DELETE", &path, Value::Null);
+        assert_eq!(desk.get(&path).0, 404);
+    }
+
+    #[test]
+    fn consent_for_all_names_nobody() {
+        let mut desk = Desk::new();
+        let client = desk.caller.service_principal_id.clone();
+        let user = desk.seeded.users[0].object_id.clone();
+        let grant = |kind: &str, principal: Option<&str>| {
+            json!({"clientId": client, "consentType": kind, "principalId": principal,
+                "resourceId": client, "scope": "openid"})
+        };
+        for (body, expected) in [
+            (
+                grant("AllPrincipals", Some(&user)),
+                "principalId must be null when consentType is AllPrincipals.",
+            ),
+            (
+                grant("Principal", None),
+                "A value is required for property 'principalId' of resource 'OAuth2PermissionGrant'.",
+            ),
+            (
+                grant("Everybody", None),
+                "Invalid value specified for property 'consentType' of resource \
+                 'OAuth2PermissionGrant'.",
+            ),
+        ] {
+            assert_eq!(
+                desk.refusal("POST", "/oauth2PermissionGrants", body).2,
+                expected
+            );
+        }
+    }
+}

@@ -202,3 +202,135 @@ const MEMBERS: [Kind; 4] = [
     Kind::Device,
     Kind::ServicePrincipal,
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+    use crate::tenant::{Kind, text_of};
+
+    fn path(desk: &Desk, name: &str) -> String {
+        let group = desk.tenant.find(Kind::Group, "displayName", name).unwrap();
+        format!("/groups/{}", text_of(group, "id"))
+    }
+
+    fn reference(id: &str) -> Value {
+        json!({"@odata.id": format!("https://graph.microsoft.com/v1.0/directoryObjects/{id}")})
+    }
+
+    #[test]
+    fn members_are_added_once_and_removed() {
+        let mut desk = Desk::new();
+        let partners = path(&desk, "Partners");
+        let user = desk.seeded.users[0].object_id.clone();
+        let add = format!("{partners}/members/$ref");
+        desk.ok("POST", &add, reference(&user));
+        let message = desk.refusal("POST", &add, reference(&user)).2;
+        let expected = "One or more added object references already exist for the following \
+                        modified properties: 'members'.";
+        assert_eq!(message, expected);
+        let remove = format!("{partners}/members/{user}/$ref");
+        desk.ok("DELETE", &remove, Value::Null);
+        assert_eq!(desk.call("DELETE", &remove, Value::Null).0, 404);
+        let nobody = reference("99999999-9999-4999-8999-999999999999");
+        assert_eq!(desk.call("POST", &add, nobody).0, 404);
+        assert_eq!(desk.call("POST", &add, reference("x")).0, 400);
+        let bound = json!({"members@odata.bind": [reference(&user)["@odata.id"]]});
+        desk.ok("PATCH", &partners, bound);
+        let members = desk.ok("GET", &format!("{partners}/members"), Value::Null);
+        assert_eq!(values(&members, "id").len(), 5);
+    }
+
+    #[test]
+    fn members_are_of_several_types_and_a_cast_narrows_them() {
+        let mut desk = Desk::new();
+        let staff = path(&desk, "All Staff");
+        let members = desk.ok("GET", &format!("{staff}/members"), Value::Null);
+        let types = values(&members, "@odata.type");
+        assert_eq!(
+            types,
+            [
+                "#microsoft.graph.group",
+                "#microsoft.graph.group",
+                "#microsoft.graph.user"
+            ]
+        );
+        let cast = format!("{staff}/transitiveMembers/microsoft.graph.group");
+        let groups = desk.ok("GET", &cast, Value::Null);
+        assert_eq!(
+            values(&groups, "displayName"),
+            ["Technology", "Commercial", "Engineering", "IT Operations"]
+        );
+        desk.headers = vec![("ConsistencyLevel", "eventual")];
+        let count = format!("{staff}/transitiveMembers/microsoft.graph.user/$count");
+        assert_eq!(desk.get(&count).1, json!(29));
+    }
+
+    #[test]
+    fn a_cycle_of_groups_ends() {
+        let mut desk = Desk::new();
+        let (staff, engineering) = (path(&desk, "All Staff"), path(&desk, "Engineering"));
+        let id = staff.trim_start_matches("/groups/").to_owned();
+        desk.ok(
+            "POST",
+            &format!("{engineering}/members/$ref"),
+            reference(&id),
+        );
+        let all = desk.ok(
+            "GET",
+            &format!("{staff}/transitiveMembers?$top=999"),
+            Value::Null,
+        );
+        assert_eq!(values(&all, "id").len(), 33);
+    }
+
+    #[test]
+    fn of_members_that_the_caller_may_not_read_only_the_id_is_told() {
+        let desk = Desk::new();
+        let partners = path(&desk, "Partners");
+        let mut desk = desk.served_to(&["GroupMember.Read.All"]);
+        let members = desk.ok("GET", &format!("{partners}/members"), Value::Null);
+        let member = &members["value"][0];
+        assert!(member["id"].is_string());
+        assert_eq!(member["@odata.type"], "#microsoft.graph.user");
+        assert_eq!(member["displayName"], Value::Null);
+    }
+
+    #[test]
+    fn a_group_is_for_security_or_unified() {
+        let mut desk = Desk::new();
+        let group = |types: Value, mail: bool, security: bool| {
+            json!({"displayName": "g", "mailNickname": "g", "groupTypes": types,
+                "mailEnabled": mail, "securityEnabled": security})
+        };
+        assert_eq!(
+            desk.call("POST", "/groups", group(json!([]), true, true)).0,
+            400
+        );
+        assert_eq!(
+            desk.call("POST", "/groups", group(json!([]), false, false))
+                .0,
+            400
+        );
+        assert_eq!(
+            desk.call("POST", "/groups", group(json!(["x"]), false, true))
+                .0,
+            400
+        );
+        desk.ok("POST", "/groups", group(json!([]), false, true));
+        let unified = desk.ok("POST", "/groups", group(json!(["Unified"]), true, false));
+        assert_eq!(unified["mail"], "g@alpenglow.onmicrosoft.com");
+    }
+
+    #[test]
+    fn only_a_unified_group_can_be_restored() {
+        let mut desk = Desk::new();
+        for (name, status) in [("Alpine Project", 200), ("Partners", 404)] {
+            let path = path(&desk, name);
+            desk.ok("DELETE", &path, Value::Null);
+            let deleted = path.replace("/groups", "/directory/deletedItems");
+            assert_eq!(desk.get(&deleted).0, status, "{name}");
+        }
+    }
+}

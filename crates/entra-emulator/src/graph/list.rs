@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::GraphError;
 use super::filter::order;
 use super::noun::Noun;
-use super::query::{Position, Query, Search};
+use super::query::{Position, Search};
 use super::{Answer, Exchange};
 use crate::tenant::{Glance, Kind, Object, Row, Tenant, text_of};
 
@@ -347,3 +347,168 @@ fn context(exchange: &Exchange<'_>, noun: Option<&Noun>) -> String {
 
 /// Learn, "List users": without `$top`.
 const DEFAULT_PAGE: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+    use crate::seed::Seed;
+
+    const EVENTUAL: (&str, &str) = ("ConsistencyLevel", "eventual");
+
+    fn large(users: usize) -> Desk {
+        Desk::with(Seed::new().with_users(users))
+    }
+
+    #[test]
+    fn pages_lead_through_a_whole_collection_once() {
+        let mut desk = large(250);
+        let mut path = "/users?$select=id&$top=99".to_owned();
+        let mut ids = Vec::new();
+        loop {
+            let page = desk.ok("GET", &path, Value::Null);
+            ids.extend(values(&page, "id"));
+            match page["@odata.nextLink"].as_str() {
+                Some(link) => {
+                    path = link
+                        .strip_prefix("https://graph.test/v1.0")
+                        .unwrap()
+                        .to_owned();
+                }
+                None => break,
+            }
+        }
+        assert_eq!(ids.len(), 250);
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 250);
+    }
+
+    #[test]
+    fn a_page_goes_on_after_its_last_object_even_if_others_were_deleted() {
+        let mut desk = Desk::new();
+        let first = desk.ok("GET", "/users?$top=10&$select=id", Value::Null);
+        let before = values(&first, "id");
+        desk.ok("DELETE", &format!("/users/{}", before[0]), Value::Null);
+        let link = first["@odata.nextLink"].as_str().unwrap();
+        let path = link.strip_prefix("https://graph.test/v1.0").unwrap();
+        let second = desk.ok("GET", path, Value::Null);
+        let all = desk.ok("GET", "/users?$top=999&$select=id", Value::Null);
+        assert_eq!(values(&second, "id")[0], values(&all, "id")[9]);
+    }
+
+    #[test]
+    fn a_page_has_a_hundred_objects_unless_asked_otherwise() {
+        let mut desk = large(250);
+        let page = desk.ok("GET", "/users", Value::Null);
+        assert_eq!(values(&page, "id").len(), 100);
+        let text = page.to_string();
+        assert!(text.find("@odata.nextLink") < text.find("\"value\""));
+    }
+
+    #[test]
+    fn what_needs_an_advanced_query_is_refused_without_one() {
+        let mut desk = Desk::new();
+        let paths = [
+            "/users?$filter=userType ne 'Guest'",
+            "/users?$filter=not(startswith(mail,'a'))",
+            "/users?$filter=endswith(mail,'.example')",
+            "/users?$search=\"displayName:mara\"",
+            "/users?$count=true",
+            "/users/$count",
+            "/users?$orderby=jobTitle",
+            "/users?$orderby=displayName&$filter=accountEnabled eq true",
+        ];
+        for path in paths {
+            let (status, code, _) = desk.refusal("GET", path, Value::Null);
+            assert_eq!(
+                (status, code.as_str()),
+                (400, "Request_UnsupportedQuery"),
+                "{path}"
+            );
+        }
+        desk.headers = vec![EVENTUAL];
+        for path in paths {
+            let join = if path.contains('?') { "&" } else { "?" };
+            let path = [path, join, "$count=true"].concat();
+            if !path.contains("$count=true&$count") {
+                assert_eq!(desk.get(&path).0, 200, "{path}");
+            }
+        }
+        let (status, _) = desk.get("/users?$filter=userType ne 'Guest'");
+        assert_eq!(status, 400);
+    }
+
+    #[test]
+    fn counts_searches_and_orders_are_right() {
+        let mut desk = Desk::new();
+        desk.headers = vec![EVENTUAL];
+        assert_eq!(desk.get("/users/$count").1, json!(40));
+        let path = "/users?$count=true&$top=1&$filter=userType eq 'Guest'";
+        assert_eq!(desk.ok("GET", path, Value::Null)["@odata.count"], 4);
+        for search in ["mara", "lind", "MARA"] {
+            let path = format!("/users?$search=\"displayName:{search}\"");
+            let found = desk.ok("GET", &path, Value::Null);
+            assert_eq!(values(&found, "displayName"), ["Mara Lindqvist"]);
+        }
+        let path = "/users?$orderby=displayName desc&$top=2";
+        let page = desk.ok("GET", path, Value::Null);
+        assert_eq!(
+            values(&page, "displayName"),
+            ["Zoe Papadaki", "Yara Haddad"]
+        );
+        let link = page["@odata.nextLink"].as_str().unwrap();
+        let path = link.strip_prefix("https://graph.test/v1.0").unwrap();
+        let page = desk.ok("GET", path, Value::Null);
+        assert_eq!(values(&page, "displayName"), ["Wei Chen", "Victor Lang"]);
+    }
+
+    #[test]
+    fn mistakes_in_a_query_are_refused_instead_of_answered_with_nothing() {
+        let mut desk = Desk::new();
+        let user = "/users/mara.lindqvist@alpenglow.example";
+        for (path, expected) in [
+            (
+                "/users?$select=nick",
+                "Parsing OData Select and Expand failed: Could not find a property named 'nick' on \
+                 type 'microsoft.graph.user'.",
+            ),
+            (
+                "/users?$filter=nick eq 'a'",
+                "Invalid filter clause: Could not find a property named 'nick' on type \
+                 'microsoft.graph.user'.",
+            ),
+            (
+                "/users?$expand=photos",
+                "Parsing OData Select and Expand failed: Could not find a property named 'photos' \
+                 on type 'microsoft.graph.user'.",
+            ),
+            (
+                "/users?$skip=1",
+                "The query parameter '$skip' is not supported.",
+            ),
+            ("/peoples", "Resource not found for the segment 'peoples'."),
+            (
+                &format!("{user}?$top=1"),
+                "Query option '$top' is not allowed here: it can only be applied to collections.",
+            ),
+            (
+                "/users/microsoft.graph.group",
+                "Resource not found for the segment 'group'.",
+            ),
+        ] {
+            let (status, _, message) = desk.refusal("GET", path, Value::Null);
+            assert_eq!((status, message.as_str()), (400, expected));
+        }
+    }
+
+    #[test]
+    fn owners_can_be_expanded() {
+        let mut desk = Desk::new();
+        let groups = desk.ok("GET", "/groups?$expand=owners&$select=id", Value::Null);
+        let owner = &groups["value"][0]["owners"][0];
+        assert_eq!(owner["@odata.type"], "#microsoft.graph.user");
+        assert_eq!(owner["displayName"], "Mara Lindqvist");
+    }
+}

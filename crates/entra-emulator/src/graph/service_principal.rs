@@ -171,3 +171,104 @@ fn check_sign_on_mode(patch: &Object) -> Result<(), GraphError> {
 
 const KIND: Kind = Kind::ServicePrincipal;
 const LABEL: &str = "ServicePrincipal";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+
+    #[test]
+    fn a_principal_repeats_its_application_and_follows_it() {
+        let mut desk = Desk::new();
+        let body = json!({"displayName": "Relay", "web": {"redirectUris": ["https://a.example/"]}});
+        let app = desk.ok("POST", "/applications", body);
+        let made = desk.ok("POST", "/servicePrincipals", json!({"appId": app["appId"]}));
+        assert_eq!(made["appDisplayName"], "Relay");
+        assert_eq!(made["replyUrls"], json!(["https://a.example/"]));
+        assert_eq!(made["servicePrincipalNames"], json!([app["appId"]]));
+        let path = format!("/applications/{}", app["id"].as_str().unwrap());
+        let change = json!({"displayName": "New", "identifierUris": ["https://alpenglow.example"]});
+        desk.ok("PATCH", &path, change);
+        let path = format!("/servicePrincipals/{}", made["id"].as_str().unwrap());
+        let principal = desk.ok("GET", &path, Value::Null);
+        assert_eq!(principal["appDisplayName"], "New");
+        assert!(desk.tenant.resource("https://alpenglow.example/").is_some());
+        desk.ok(
+            "PATCH",
+            &path,
+            json!({"accountEnabled": false, "tags": ["x"]}),
+        );
+        assert_eq!(desk.ok("GET", &path, Value::Null)["accountEnabled"], false);
+    }
+
+    #[test]
+    fn a_principal_is_made_once_and_for_an_application_of_the_tenant() {
+        let mut desk = Desk::new();
+        let setup = desk.seeded.apps[0].client_id.clone();
+        let (status, code, _) = desk.refusal("POST", "/servicePrincipals", json!({"appId": setup}));
+        assert_eq!(
+            (status, code.as_str()),
+            (409, "Request_MultipleObjectsWithSameKeyValue")
+        );
+        let unknown = json!({"appId": "99999999-9999-4999-8999-999999999999"});
+        assert_eq!(desk.call("POST", "/servicePrincipals", unknown).0, 400);
+        let message = desk.refusal("POST", "/servicePrincipals", json!({})).2;
+        assert_eq!(
+            message,
+            "A value is required for property 'appId' of resource 'ServicePrincipal'."
+        );
+        let path = format!("/servicePrincipals(appId='{setup}')");
+        for body in [
+            json!({"appId": "99999999-9999-4999-8999-999999999999"}),
+            json!({"keyCredentials": [{}]}),
+            json!({"preferredSingleSignOnMode": "magic"}),
+        ] {
+            assert_eq!(desk.call("PATCH", &path, body).0, 400);
+        }
+    }
+
+    #[test]
+    fn graph_offers_its_permissions_by_name() {
+        let mut desk = Desk::new();
+        let path = "/servicePrincipals(appId='00000003-0000-0000-c000-000000000000')\
+                    ?$select=id,appRoles,oauth2PermissionScopes";
+        let graph = desk.ok("GET", path, Value::Null);
+        let id = |list: &str, value: &str| {
+            let all = graph[list].as_array().unwrap();
+            all.iter().find(|entry| entry["value"] == value).unwrap()["id"].clone()
+        };
+        assert_eq!(
+            id("appRoles", "User.Read.All"),
+            "df021288-bdef-4463-88db-98f22de89214"
+        );
+        assert_eq!(
+            id("oauth2PermissionScopes", "User.Read"),
+            "e1fe6dd8-ba31-4d61-89e7-88639da4683d"
+        );
+        let list = "/servicePrincipals?$filter=servicePrincipalNames/any(n:n eq \
+                    'https://management.azure.com/')";
+        let found = desk.ok("GET", list, Value::Null);
+        assert_eq!(
+            values(&found, "displayName"),
+            ["Windows Azure Service Management API"]
+        );
+    }
+
+    #[test]
+    fn a_deleted_principal_loses_its_consent() {
+        let mut desk = Desk::new();
+        let app = &desk.seeded.apps[1];
+        let path = format!("/servicePrincipals(appId='{}')", app.client_id);
+        let principal = desk.ok("GET", &path, Value::Null);
+        let id = principal["id"].as_str().unwrap();
+        desk.ok("DELETE", &path, Value::Null);
+        desk.ok(
+            "POST",
+            &format!("/directory/deletedItems/{id}/restore"),
+            json!({}),
+        );
+        let list = format!("/servicePrincipals/{id}/appRoleAssignments");
+        assert_eq!(desk.ok("GET", &list, Value::Null)["value"], json!([]));
+    }
+}

@@ -197,3 +197,134 @@ fn check_narrow_permission(permission: &str, patch: &Object) -> Result<(), Graph
 
 const KIND: Kind = Kind::User;
 const LABEL: &str = "User";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::graph::testing::{Desk, values};
+
+    fn ada(name: &str) -> Value {
+        json!({"accountEnabled": true, "displayName": "Ada", "mailNickname": "ada",
+            "userPrincipalName": name, "passwordProfile": {"password": "Correct-Horse-1"}})
+    }
+
+    #[test]
+    fn a_user_is_made_signs_in_and_comes_back_after_deletion() {
+        let mut desk = Desk::new();
+        let made = desk.ok("POST", "/users", ada("ada@alpenglow.example"));
+        assert!(!made.to_string().contains("Correct-Horse-1"));
+        let password = entra_core::Secret::new("Correct-Horse-1");
+        let name = "Ada@Alpenglow.example";
+        assert!(desk.tenant.authenticate_user(name, &password).is_some());
+        let path = format!("/users/{name}");
+        desk.ok("PATCH", &path, json!({"accountEnabled": false}));
+        assert!(desk.tenant.authenticate_user(name, &password).is_none());
+        let selected = desk.ok(
+            "GET",
+            &format!("{path}?$select=accountEnabled"),
+            Value::Null,
+        );
+        assert_eq!(selected["accountEnabled"], false);
+        assert!(
+            desk.ok("GET", &path, Value::Null)
+                .get("accountEnabled")
+                .is_none()
+        );
+        desk.ok("DELETE", &path, Value::Null);
+        assert_eq!(desk.get(&path).0, 404);
+        let deleted = format!("/directory/deletedItems/{}", made["id"].as_str().unwrap());
+        desk.ok("POST", &format!("{deleted}/restore"), json!({}));
+        assert_eq!(desk.get(&path).0, 200);
+    }
+
+    #[test]
+    fn what_makes_no_user_is_refused() {
+        let mut desk = Desk::new();
+        let without = |name: &str| {
+            let mut user = ada("ada@alpenglow.example");
+            user.as_object_mut().unwrap().remove(name);
+            user
+        };
+        let mut weak = ada("ada@alpenglow.example");
+        weak["passwordProfile"]["password"] = json!("secret");
+        let domain = "The domain portion of the userPrincipalName property is invalid. You must \
+                      use one of the verified domain names in your organization.";
+        for (body, expected) in [
+            (
+                without("displayName"),
+                "A value is required for property 'displayName' of resource 'User'.",
+            ),
+            (
+                without("accountEnabled"),
+                "A value is required for property 'accountEnabled' of resource 'User'.",
+            ),
+            (
+                without("passwordProfile"),
+                "A value is required for property 'passwordProfile' of resource 'User'.",
+            ),
+            (
+                weak,
+                "The specified password does not comply with password complexity requirements. \
+                 Please provide a different password.",
+            ),
+            (ada("ada@elsewhere.example"), domain),
+            (ada("ada@alpenglow-shop.example"), domain),
+            (
+                ada("ada@alpenglow-works.example"),
+                "SourceAnchor is a required property for creation of a federated user.",
+            ),
+            (
+                ada("mara.lindqvist@alpenglow.example"),
+                "Another object with the same value for property userPrincipalName already exists.",
+            ),
+        ] {
+            assert_eq!(desk.refusal("POST", "/users", body).2, expected);
+        }
+    }
+
+    #[test]
+    fn a_guest_is_found_by_its_escaped_name() {
+        let mut desk = Desk::new();
+        let path = "/users/emma.wright_partner.example%23EXT%23@alpenglow.onmicrosoft.com";
+        assert_eq!(
+            desk.ok("GET", path, Value::Null)["displayName"],
+            "Emma Wright"
+        );
+    }
+
+    #[test]
+    fn memberships_are_direct_or_transitive() {
+        let mut desk = Desk::new();
+        let path = "/users/samuel.osei@alpenglow.example";
+        let direct = desk.ok("GET", &format!("{path}/memberOf"), Value::Null);
+        assert_eq!(values(&direct, "displayName"), ["Engineering"]);
+        let all = desk.ok("GET", &format!("{path}/transitiveMemberOf"), Value::Null);
+        assert_eq!(
+            values(&all, "displayName"),
+            ["Engineering", "Technology", "All Staff"]
+        );
+        let body = json!({"securityEnabledOnly": true});
+        let ids = desk.ok("POST", &format!("{path}/getMemberObjects"), body);
+        assert_eq!(ids["value"].as_array().unwrap().len(), 3);
+        let manager = desk.ok("GET", &format!("{path}/manager"), Value::Null);
+        assert_eq!(manager["displayName"], "Mara Lindqvist");
+    }
+
+    #[test]
+    fn a_narrow_permission_allows_its_property_alone() {
+        let mut desk = Desk::new().served_to(&["User.EnableDisableAccount.All"]);
+        let path = "/users/samuel.osei@alpenglow.example";
+        desk.ok("PATCH", path, json!({"accountEnabled": false}));
+        assert_eq!(desk.call("PATCH", path, json!({"jobTitle": "x"})).0, 403);
+    }
+
+    #[test]
+    fn a_delegated_token_is_held_to_its_scopes() {
+        let mut desk = Desk::new();
+        desk.caller.user_id = Some(desk.seeded.users[0].object_id.clone());
+        desk.caller.scopes = vec!["User.Read.All".to_owned()];
+        assert_eq!(desk.get("/users").0, 200);
+        assert_eq!(desk.get("/groups").0, 403);
+    }
+}
