@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::cloud::{is_loopback, is_secure};
-use crate::{Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
+use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
 
 /// An HTTPS client: https only but for loopback, redirects off (a redirect would carry the
 /// form body, and with it a client secret, to another origin), the system's certificate
@@ -127,12 +127,16 @@ impl HttpsClientOptions {
         let Some(pem) = &self.root_ca_pem else {
             return Ok(Vec::new());
         };
-        let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))?;
+        let roots = Certificate::all_from_pem(pem)
+            .map_err(|error| HttpsClientError::RootCa(error.into()))?;
         if roots.is_empty() {
             return Err(HttpsClientError::NoRootCa);
         }
-        Ok(roots)
+        roots
+            .iter()
+            .map(|root| reqwest::Certificate::from_der(root.der()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))
     }
 
     fn builder(&self, roots: &[reqwest::Certificate]) -> reqwest::ClientBuilder {
@@ -236,12 +240,18 @@ fn transport_error(error: reqwest::Error) -> TransportError {
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = StdError::source(error);
     while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::InvalidData
-        {
+        if is_invalid_data(cause) {
             return true;
         }
         source = cause.source();
     }
     false
+}
+
+/// An I/O error within an I/O error is not among its sources.
+fn is_invalid_data(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::InvalidData
+            || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
+    })
 }
