@@ -142,6 +142,7 @@ impl fmt::Debug for Certificate {
 /// certificate. The key is parsed once.
 ///
 /// ```
+/// # #[cfg(feature = "certificates")] {
 /// use entra_core::{CertificateOptions, SigningCertificate};
 /// use time::{Duration, OffsetDateTime};
 ///
@@ -153,6 +154,7 @@ impl fmt::Debug for Certificate {
 /// let for_the_vault = generated.to_pem(); // key and certificate, a secret
 /// let loaded = SigningCertificate::from_pem(&for_the_vault)?;
 /// assert_eq!(loaded.certificate().der(), for_the_portal);
+/// # }
 /// # Ok::<(), entra_core::CertificateError>(())
 /// ```
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use url::Url;
 
 use crate::cloud::{is_loopback, is_secure};
 use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
@@ -50,11 +51,7 @@ impl HttpsClient {
         let proxied = match &options.proxy {
             Proxy::None => None,
             Proxy::System => Some(options.builder(&roots)),
-            Proxy::Url(url) => {
-                let proxy = reqwest::Proxy::all(url.expose());
-                let proxy = proxy.map_err(|_| HttpsClientError::ProxyUrl)?;
-                Some(options.builder(&roots).no_proxy().proxy(proxy))
-            }
+            Proxy::Url(url) => Some(options.builder(&roots).no_proxy().proxy(proxy(url)?)),
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder
@@ -171,7 +168,8 @@ pub enum Proxy {
     None,
     /// As the system's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`) say.
     System,
-    /// This proxy. The URL may carry a user and a password, so it is a secret.
+    /// This proxy, like `http://proxy.example:8080`. The URL may carry a user and a password, so
+    /// it is a secret.
     Url(Secret),
 }
 
@@ -197,6 +195,15 @@ pub enum HttpsClientError {
 #[derive(Debug, thiserror::Error)]
 #[error("the URL is not https")]
 struct InsecureUrl;
+
+/// Stricter than reqwest, which would take a password without a host for a host.
+fn proxy(url: &Secret) -> Result<reqwest::Proxy, HttpsClientError> {
+    Url::parse(url.expose())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .and_then(|url| reqwest::Proxy::all(url).ok())
+        .ok_or(HttpsClientError::ProxyUrl)
+}
 
 async fn read_body(mut answer: reqwest::Response, limit: usize) -> Result<Bytes, TransportError> {
     let too_large = || TransportError::new(TransportErrorKind::BodyTooLarge { limit });
