@@ -33,7 +33,7 @@ pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
 pub use pipeline::{Call, Pipeline};
-pub use retry::{Operation, RetryPolicy};
+pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
 pub use throttle::ThrottleScope;

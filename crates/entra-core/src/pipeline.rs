@@ -70,6 +70,16 @@ impl Pipeline {
         self
     }
 
+    /// The policy by which the pipeline retries.
+    pub fn retry_policy(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    /// Makes the calls of `scope` wait: for a 429 that stands within an answer, as in a batch.
+    pub fn throttle(&self, scope: &ThrottleScope, wait: Duration) {
+        self.gate.close(scope, self.clock.monotonic(), wait);
+    }
+
     /// The clock by which the pipeline waits.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

@@ -83,7 +83,7 @@ impl Operation {
     }
 
     /// Whether to send again after this status.
-    pub(crate) fn repeats_after_status(self, status: StatusCode, has_retry_after: bool) -> bool {
+    pub fn repeats_after_status(self, status: StatusCode, has_retry_after: bool) -> bool {
         match self {
             // 509 is Graph's "bandwidth limit exceeded". 501 and 505 never change.
             Self::Read | Self::Idempotent => {
@@ -110,7 +110,7 @@ impl Operation {
 /// The wait that a service asks for: `Retry-After` in seconds or as a date (RFC 9110 10.2.3), or
 /// `x-ms-retry-after-ms`. A date is compared with the service's own `Date`, since the clock of
 /// this machine may be wrong.
-pub(crate) fn retry_after(headers: &http::HeaderMap, now: OffsetDateTime) -> Option<Duration> {
+pub fn retry_after(headers: &http::HeaderMap, now: OffsetDateTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     for name in ["x-ms-retry-after-ms", "retry-after-ms"] {
         if let Some(milliseconds) = text(name).and_then(|value| value.parse().ok()) {

@@ -1,0 +1,75 @@
+//! Enums of Graph that grow: what is unknown today is kept as it came.
+
+/// Declares a string enum that ends in `Other`.
+///
+/// Graph sends members that did not exist when this was written, and echoes some in other case
+/// than it received them (Microsoft Learn, "Handling future members in evolvable enumerations").
+macro_rules! open_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $wire:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)*
+            /// A value that was unknown when this was written.
+            Other(String),
+        }
+
+        impl $name {
+            /// The value as Graph writes it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $wire,)*
+                    Self::Other(text) => text,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;
+                $(if text.eq_ignore_ascii_case($wire) {
+                    return Ok(Self::$variant);
+                })*
+                Ok(Self::Other(text.into_owned()))
+            }
+        }
+    };
+}
+
+pub(crate) use open_enum;
+
+#[cfg(test)]
+mod tests {
+    open_enum! {
+        /// A colour.
+        Colour {
+            /// Red.
+            Red = "red",
+        }
+    }
+
+    #[test]
+    fn the_unknown_survives_and_case_does_not_matter() {
+        for (json, colour, back) in [
+            ("\"RED\"", Colour::Red, "\"red\""),
+            ("\"blue\"", Colour::Other("blue".into()), "\"blue\""),
+        ] {
+            let read: Colour = serde_json::from_str(json).unwrap();
+            assert_eq!(read, colour);
+            assert_eq!(serde_json::to_string(&read).unwrap(), back);
+        }
+    }
+}
