@@ -129,6 +129,8 @@ impl PageBody {
 
     /// One value of JSON at the current place.
     fn read<V: DeserializeOwned>(&mut self) -> Result<V, Flaw> {
+        // A flaw is where the value begins, not where the one before ends.
+        self.peek();
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let mut values = Deserializer::from_slice(rest).into_iter::<V>();
         match values.next() {
