@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
 use crate::token::TokenData;
-use crate::token_endpoint::{Grant, TokenEndpoint};
+use crate::token_endpoint::{Effort, Grant, TokenEndpoint};
 use crate::{
     AccessToken, Authority, ClientCredential, ClientId, Error, Pipeline, TokenCredential,
     TokenErrorKind, TokenRequest,
@@ -89,7 +89,8 @@ impl ConfidentialClient {
     ///
     /// While a token is valid nobody waits for its successor but the one caller that fetches it,
     /// or nobody at all where [`refresh_ahead`](Self::refresh_ahead) runs. If a new token cannot
-    /// be had, the old one is returned as long as it is valid.
+    /// be had in one attempt, the old one is returned as long as it is valid, and the next attempt
+    /// comes half a minute later.
     pub async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
         if !request.bypasses_cache()
             && let Some(token) = self.cached(request)
@@ -98,7 +99,7 @@ impl ConfidentialClient {
         }
         let slot = self.inner.slot(request);
         // The rare path is boxed, so that the future of a hit stays small.
-        Box::pin(self.inner.renew(&slot, request)).await
+        Box::pin(self.inner.renew(&slot, request, time::Duration::ZERO)).await
     }
 
     /// The cached token, if there is one that needs no refresh yet. It does no I/O and takes no
@@ -161,10 +162,10 @@ impl TokenCredential for ConfidentialClient {
             return;
         };
         let current = slot.current.load();
-        let is_current = current
-            .as_ref()
-            .is_some_and(|data| AccessToken::shared(Arc::clone(data)) == *token);
-        if is_current {
+        let is_refused = current.as_ref().is_some_and(|data| {
+            AccessToken::shared(Arc::clone(data)) == *token || data.is_older_than(token.data())
+        });
+        if is_refused {
             // Only the refused token goes: a newer one that came in between stays.
             slot.current.compare_and_swap(&*current, None);
         }
@@ -180,28 +181,40 @@ impl Inner {
         time::Duration::seconds(self.clock_offset.load(Ordering::Relaxed))
     }
 
-    /// One attempt to renew a slot, shared by all who wait for it.
-    async fn renew(&self, slot: &Slot, request: &TokenRequest) -> Result<AccessToken, Error> {
+    /// One attempt to renew a slot, shared by all who wait for it. Nothing is done if the token
+    /// needs no refresh for longer than `lead`.
+    async fn renew(
+        &self,
+        slot: &Slot,
+        request: &TokenRequest,
+        lead: time::Duration,
+    ) -> Result<AccessToken, Error> {
+        let bypass = request.bypasses_cache();
         let seen = slot.finished.load(Ordering::Acquire);
-        let usable = slot.usable_at(self.now());
-        let mut outcome = match (usable, slot.outcome.try_lock()) {
-            (_, Ok(outcome)) => outcome,
-            // Somebody refreshes already, and there is a token until then.
-            (Some(token), Err(_)) if !request.bypasses_cache() => return Ok(token),
-            (_, Err(_)) => slot.outcome.lock().await,
+        let mut outcome = match slot.outcome.try_lock() {
+            Ok(outcome) => outcome,
+            Err(_) => match slot.usable_at(self.now()) {
+                // Somebody refreshes already, and there is a token until then.
+                Some(token) if !bypass => return Ok(token),
+                _ => slot.outcome.lock().await,
+            },
         };
-        if !request.bypasses_cache() {
-            if let Some(token) = slot.fresh_at(self.now()) {
+        if !bypass {
+            if let Some(token) = slot.fresh_at(self.now(), lead) {
                 return Ok(token);
             }
-            // An attempt ended while this task waited: its failure is this task's failure too.
             if slot.finished.load(Ordering::Acquire) != seen
-                && let Some(error) = &*outcome
+                && let Some(shared) = slot.shared(&outcome, self.now())
             {
-                return slot.valid_at(self.now()).ok_or_else(|| error.clone());
+                return shared;
             }
         }
-        let result = self.fetch(request).await;
+        let effort = match slot.valid_at(self.now()) {
+            // The old token still does, so nobody waits for retries.
+            Some(_) if !bypass => Effort::Once,
+            _ => Effort::Full,
+        };
+        let result = self.fetch(request, effort).await;
         slot.finished.fetch_add(1, Ordering::Release);
         match result {
             Ok(data) => {
@@ -226,14 +239,14 @@ impl Inner {
         slot.current.store(Some(Arc::clone(&data)));
         if request.claims().is_some() {
             // A token that answers a challenge does for requests without it as well.
-            let plain = TokenRequest::new([request.scope()]);
-            self.slot(&plain).current.store(Some(Arc::clone(&data)));
+            let plain = self.slot(&request.without_claims());
+            plain.current.store(Some(Arc::clone(&data)));
         }
         AccessToken::shared(data)
     }
 
     /// Asks the token endpoint; once more where only the clocks differ.
-    async fn fetch(&self, request: &TokenRequest) -> Result<TokenData, Error> {
+    async fn fetch(&self, request: &TokenRequest, effort: Effort) -> Result<TokenData, Error> {
         let authority = self.endpoint.authority();
         let span = tracing::debug_span!(
             "entra.token",
@@ -244,7 +257,7 @@ impl Inner {
         );
         async {
             let before = self.clock_offset();
-            let (error, date) = match self.redeem(request).await {
+            let (error, date) = match self.redeem(request, effort).await {
                 Ok(data) => return Ok(data),
                 Err(failure) => failure,
             };
@@ -257,7 +270,8 @@ impl Inner {
                     offset_seconds = self.clock_offset().whole_seconds(),
                     "the clock of this machine is wrong; signing by the service's clock"
                 );
-                return self.redeem(request).await.map_err(|(error, _)| error);
+                let second = self.redeem(request, effort).await;
+                return second.map_err(|(error, _)| error);
             }
             Err(error)
         }
@@ -268,6 +282,7 @@ impl Inner {
     async fn redeem(
         &self,
         request: &TokenRequest,
+        effort: Effort,
     ) -> Result<TokenData, (Error, Option<OffsetDateTime>)> {
         let issued = self
             .endpoint
@@ -275,6 +290,7 @@ impl Inner {
                 Grant::ClientCredentials(request),
                 &self.credential,
                 self.clock_offset(),
+                effort,
             )
             .await?;
         if let Some(date) = issued.date {
@@ -307,7 +323,7 @@ impl Inner {
             more.retain(|request, slot| slot.is_in_use() || request.claims().is_none());
         }
         let slot = Arc::<Slot>::default();
-        more.insert(request.clone(), Arc::clone(&slot));
+        more.insert(request.as_key(), Arc::clone(&slot));
         self.slots.store(Arc::new(more));
         slot
     }
@@ -319,12 +335,13 @@ impl Inner {
                 .slots
                 .load()
                 .iter()
-                .filter(|(_, slot)| slot.is_due_at(now))
+                // A token that answered a challenge is kept for its twin without claims.
+                .filter(|(request, slot)| request.claims().is_none() && slot.is_due_at(now))
                 .map(|(request, slot)| (request.clone(), Arc::clone(slot)))
                 .collect();
             for (request, slot) in due {
                 // A failure is logged and tried again after the hold-off.
-                let _ = self.renew(&slot, &request).await;
+                let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
             }
             self.endpoint.pipeline().clock().sleep(REFRESH_TICK).await;
         }
@@ -347,11 +364,28 @@ struct Slot {
 }
 
 impl Slot {
-    /// A token that needs no refresh now.
-    fn fresh_at(&self, now: OffsetDateTime) -> Option<AccessToken> {
+    /// What an attempt yielded that ended while others waited for it: they share it, a failure
+    /// as well as a token however short-lived. Nothing if the token was refused since.
+    fn shared(
+        &self,
+        outcome: &Option<Error>,
+        now: OffsetDateTime,
+    ) -> Option<Result<AccessToken, Error>> {
+        match outcome {
+            Some(error) => Some(self.valid_at(now).ok_or_else(|| error.clone())),
+            None => self
+                .current
+                .load_full()
+                .map(|data| Ok(AccessToken::shared(data))),
+        }
+    }
+
+    /// A token that needs no refresh for longer than `lead`.
+    fn fresh_at(&self, now: OffsetDateTime, lead: time::Duration) -> Option<AccessToken> {
         let data = self.current.load_full()?;
         let held_off = now.unix_timestamp() < self.held_off_until.load(Ordering::Relaxed);
-        let fresh = now < data.fresh_until() || (held_off && now < data.expires_on);
+        let fresh =
+            now.saturating_add(lead) < data.fresh_until() || (held_off && now < data.expires_on);
         fresh.then(|| AccessToken::shared(data))
     }
 
@@ -368,7 +402,7 @@ impl Slot {
     }
 
     fn is_due_at(&self, now: OffsetDateTime) -> bool {
-        self.current.load().is_some() && self.fresh_at(now).is_none()
+        self.current.load().is_some() && self.fresh_at(now, REFRESH_LEAD).is_none()
     }
 
     fn is_in_use(&self) -> bool {
@@ -422,5 +456,7 @@ const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(30);
 const HOLD_OFF: time::Duration = time::Duration::seconds(30);
 /// How often the background work looks.
 const REFRESH_TICK: Duration = Duration::from_secs(30);
+/// How much earlier than a caller it refreshes, so that no caller does: two ticks.
+const REFRESH_LEAD: time::Duration = time::Duration::seconds(60);
 /// Scopes per client are few; claims challenges could make many.
 const MAX_SLOTS: usize = 1024;

@@ -56,7 +56,10 @@ impl Certificate {
         match blocks.iter().find(|block| block.tag() == CERTIFICATE) {
             Some(block) => Self::from_der(block.contents()),
             None if blocks.is_empty() => {
-                let compact: String = text.split_whitespace().collect();
+                let compact: String = text
+                    .trim_start_matches(BYTE_ORDER_MARK)
+                    .split_whitespace()
+                    .collect();
                 let der = STANDARD
                     .decode(compact)
                     .map_err(|_| CertificateError::NoCertificate)?;
@@ -168,15 +171,17 @@ impl SigningCertificate {
     }
 
     /// Reads a private key and its certificate, and further certificates of the chain, from one
-    /// PEM text, in any order. The certificate that belongs to the key is found by its public key.
+    /// PEM text, in any order. The certificate that belongs to the key is found by its public key,
+    /// those above it by their names; others are left out.
     pub fn from_pem(text: &Secret) -> Result<Self, CertificateError> {
         let blocks = pem_blocks(text.expose())?;
-        let key = private_key(text.expose(), &blocks)?;
+        let block = private_key_block(text.expose(), &blocks)?;
         let certificates = blocks
             .iter()
             .filter(|block| block.tag() == CERTIFICATE)
             .map(|block| Certificate::from_der(block.contents()))
             .collect::<Result<Vec<_>, _>>()?;
+        let key = pkcs8(block).map_err(|error| too_short(&certificates).unwrap_or(error))?;
         Self::assemble(key, certificates)
     }
 
@@ -231,7 +236,9 @@ impl SigningCertificate {
         pkcs8: Zeroizing<Vec<u8>>,
         mut certificates: Vec<Certificate>,
     ) -> Result<Self, CertificateError> {
-        let key = RsaKeyPair::from_pkcs8(&pkcs8).map_err(|_| CertificateError::KeyNotRsa)?;
+        // A key of fewer than 2048 bits is not even read.
+        let key = RsaKeyPair::from_pkcs8(&pkcs8)
+            .map_err(|_| too_short(&certificates).unwrap_or(CertificateError::KeyNotRsa))?;
         if certificates.is_empty() {
             return Err(CertificateError::NoCertificate);
         }
@@ -243,14 +250,11 @@ impl SigningCertificate {
             .iter()
             .position(|certificate| public_key_of(certificate).as_deref() == Some(public.as_ref()))
             .ok_or(CertificateError::KeyMismatch)?;
-        let certificate = certificates.remove(position);
-        let bits = key.public_modulus_len() * 8;
-        if bits < 2048 {
-            return Err(CertificateError::KeyTooShort { bits });
-        }
+        let certificate = certificates.swap_remove(position);
+        let chain = issuers_of(&certificate, certificates);
         Ok(Self(Arc::new(Inner {
             certificate,
-            chain: certificates,
+            chain,
             key,
             pkcs8,
         })))
@@ -404,7 +408,10 @@ fn pem_blocks(text: &str) -> Result<Vec<pem::Pem>, CertificateError> {
         .map_err(|_| CertificateError::DamagedPem)
         .and_then(|blocks| {
             // The parser skips what it cannot match, so a cut-off block must be noticed here.
-            if text.matches("-----BEGIN ").count() == blocks.len() {
+            let complete = ["-----BEGIN ", "-----END "]
+                .iter()
+                .all(|line| text.matches(line).count() == blocks.len());
+            if complete {
                 Ok(blocks)
             } else {
                 Err(CertificateError::DamagedPem)
@@ -412,8 +419,11 @@ fn pem_blocks(text: &str) -> Result<Vec<pem::Pem>, CertificateError> {
         })
 }
 
-/// The private key as PKCS#8. Traditional RSA keys (RFC 8017 A.1.2) are wrapped.
-fn private_key(text: &str, blocks: &[pem::Pem]) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+/// The block of the private key, unless it is encrypted.
+fn private_key_block<'a>(
+    text: &str,
+    blocks: &'a [pem::Pem],
+) -> Result<&'a pem::Pem, CertificateError> {
     if blocks
         .iter()
         .any(|block| block.tag() == "ENCRYPTED PRIVATE KEY")
@@ -423,10 +433,14 @@ fn private_key(text: &str, blocks: &[pem::Pem]) -> Result<Zeroizing<Vec<u8>>, Ce
     if text.contains("Proc-Type: 4,ENCRYPTED") || text.contains("DEK-Info:") {
         return Err(CertificateError::EncryptedKey { format: "RFC 1423" });
     }
-    let block = blocks
+    blocks
         .iter()
         .find(|block| block.tag().ends_with(PRIVATE_KEY))
-        .ok_or(CertificateError::NoPrivateKey)?;
+        .ok_or(CertificateError::NoPrivateKey)
+}
+
+/// The private key as PKCS#8. Traditional RSA keys (RFC 8017 A.1.2) are wrapped.
+fn pkcs8(block: &pem::Pem) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
     match block.tag() {
         PRIVATE_KEY => Ok(Zeroizing::new(block.contents().to_vec())),
         "RSA PRIVATE KEY" => {
@@ -438,6 +452,46 @@ fn private_key(text: &str, blocks: &[pem::Pem]) -> Result<Zeroizing<Vec<u8>>, Ce
         }
         _ => Err(CertificateError::KeyNotRsa),
     }
+}
+
+/// The complaint about certificates of short RSA keys, if there is one among them.
+fn too_short(certificates: &[Certificate]) -> Option<CertificateError> {
+    let bits = certificates
+        .iter()
+        .filter_map(|certificate| certificate.rsa_bits)
+        .find(|bits| *bits < 2048)?;
+    Some(CertificateError::KeyTooShort { bits })
+}
+
+/// The certificates above `certificate` up to the root, each followed by the one that issued it,
+/// as `x5c` has them (RFC 7515 4.1.6).
+fn issuers_of(certificate: &Certificate, mut others: Vec<Certificate>) -> Vec<Certificate> {
+    let mut chain = Vec::new();
+    let mut wanted = issuer_of(certificate);
+    while let Some(issuer) = wanted.take() {
+        let Some(position) = others
+            .iter()
+            .position(|other| subject_of(other).as_ref() == Some(&issuer))
+        else {
+            break;
+        };
+        let above = others.swap_remove(position);
+        wanted = issuer_of(&above);
+        chain.push(above);
+    }
+    chain
+}
+
+/// The issuer's name in DER; nothing for a self-signed certificate.
+fn issuer_of(certificate: &Certificate) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(&certificate.der).ok()?;
+    let issuer = parsed.issuer().as_raw();
+    (issuer != parsed.subject().as_raw()).then(|| issuer.to_vec())
+}
+
+fn subject_of(certificate: &Certificate) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(&certificate.der).ok()?;
+    Some(parsed.subject().as_raw().to_vec())
 }
 
 /// The SubjectPublicKeyInfo of an RSA certificate (RFC 5280 4.1.2.7).
@@ -458,6 +512,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
+/// What Windows editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 const CERTIFICATE: &str = "CERTIFICATE";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use crate::{CertificateError, TokenError, TransportError, retry};
+use crate::{CertificateError, Operation, TokenError, TransportError, retry};
 
 /// Why a call failed. No variant carries a secret, a token or a request's body.
 ///
@@ -75,11 +75,8 @@ impl Error {
             Self::Transport { source, .. } => source.kind().is_transient(),
             Self::Throttled { .. } => true,
             Self::Token(error) => error.is_retryable(),
-            Self::Response(response) => {
-                response.status.is_server_error()
-                    || response.status == StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::Malformed { status, .. } => status.is_server_error(),
+            Self::Response(response) => is_transient(response.status),
+            Self::Malformed { status, .. } => is_transient(*status),
             Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => false,
         }
     }
@@ -245,6 +242,11 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
+/// 501 and 505 never change, whoever asks.
+fn is_transient(status: StatusCode) -> bool {
+    Operation::Read.repeats_after_status(status, true)
+}
+
 /// The claims of a challenge `Bearer …, error="insufficient_claims", claims="<base64>"`
 /// (Microsoft Learn, "Claims challenges, claims requests, and client capabilities").
 fn claims_challenge(headers: &http::HeaderMap) -> Option<String> {
@@ -258,13 +260,14 @@ fn claims_challenge(headers: &http::HeaderMap) -> Option<String> {
         .find_map(|value| {
             let (_, rest) = value.split_once("claims=\"")?;
             let (encoded, _) = rest.split_once('"')?;
-            let decoded = [
-                base64::engine::general_purpose::STANDARD,
-                base64::engine::general_purpose::STANDARD_NO_PAD,
-                base64::engine::general_purpose::URL_SAFE_NO_PAD,
-            ]
-            .iter()
-            .find_map(|engine| engine.decode(encoded).ok())?;
+            // Services differ in the alphabet and in the padding.
+            let url_safe = encoded
+                .trim_end_matches('=')
+                .replace('+', "-")
+                .replace('/', "_");
+            let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .decode(url_safe)
+                .ok()?;
             String::from_utf8(decoded).ok()
         })
 }

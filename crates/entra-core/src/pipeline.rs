@@ -180,6 +180,8 @@ pub(crate) struct CallSettings {
     pub(crate) authorization: Option<(Arc<dyn TokenCredential>, TokenRequest)>,
     pub(crate) scope: Option<Arc<ThrottleScope>>,
     pub(crate) body_limit: usize,
+    /// No retry and no wait: the caller has something better to do.
+    pub(crate) once: bool,
 }
 
 impl CallSettings {
@@ -190,6 +192,7 @@ impl CallSettings {
             authorization: None,
             scope: None,
             body_limit: DEFAULT_BODY_LIMIT,
+            once: false,
         }
     }
 }
@@ -238,10 +241,8 @@ impl<'a> Run<'a> {
         F: Fn() -> Fut + Send + Sync,
         Fut: Future<Output = Result<http::Request<Bytes>, Error>> + Send,
     {
-        if let Some(wait) = self.gate_wait() {
-            return self
-                .wait_within_deadline("", wait, Some(wait))
-                .map(Step::Again);
+        if let Some((host, wait)) = self.gate_wait() {
+            return self.wait_at_gate(host, wait).map(Step::Again);
         }
         let mut request = make().await?;
         self.stamp_ids(&mut request);
@@ -263,11 +264,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn gate_wait(&self) -> Option<Duration> {
+    fn gate_wait(&self) -> Option<(String, Duration)> {
         let scope = self.settings.scope.as_deref()?;
-        self.pipeline
-            .gate
-            .wait(scope, self.pipeline.clock.monotonic())
+        let now = self.pipeline.clock.monotonic();
+        let wait = self.pipeline.gate.wait(scope, now)?;
+        Some((scope.host().to_owned(), wait))
+    }
+
+    fn wait_at_gate(&self, host: String, wait: Duration) -> Result<Duration, Error> {
+        if wait < self.time_left() && !self.settings.once {
+            return Ok(wait);
+        }
+        Err(Error::Throttled {
+            host,
+            retry_after: wait,
+            ids: self.ids(None),
+        })
     }
 
     fn stamp_ids(&self, request: &mut http::Request<Bytes>) {
@@ -327,15 +339,19 @@ impl<'a> Run<'a> {
             .settings
             .operation
             .repeats_after_status(refusal.status, refusal.retry_after.is_some());
-        if !repeats || self.attempts >= self.pipeline.retry.max_attempts {
+        if !repeats || !self.may_try_again() {
             return Err(Error::Response(Arc::new(refusal)));
         }
         let wait = self.backoff().max(refusal.retry_after.unwrap_or_default());
-        if refusal.retry_after.is_none() && wait >= self.time_left() {
-            return Err(Error::Response(Arc::new(refusal)));
+        match refusal.retry_after {
+            _ if wait < self.time_left() => Ok(Step::Again(wait)),
+            Some(retry_after) if retry_after >= self.time_left() => Err(Error::Throttled {
+                host: refusal.host,
+                retry_after,
+                ids: refusal.ids,
+            }),
+            _ => Err(Error::Response(Arc::new(refusal))),
         }
-        self.wait_within_deadline(host, wait, refusal.retry_after)
-            .map(Step::Again)
     }
 
     /// No answer: the end, or once more if the operation allows it.
@@ -343,7 +359,7 @@ impl<'a> Run<'a> {
         tracing::debug!(kind = ?error.kind(), attempt = self.attempts, "no answer");
         let wait = self.backoff();
         let repeats = self.settings.operation.repeats_after_error(error.kind())
-            && self.attempts < self.pipeline.retry.max_attempts
+            && self.may_try_again()
             && wait < self.time_left();
         if repeats {
             return Ok(Step::Again(wait));
@@ -368,6 +384,8 @@ impl<'a> Run<'a> {
         credential.invalidate(wanted, &token);
         if let Some(claims) = &refusal.claims {
             *wanted = wanted.clone().with_claims(claims.as_str());
+            // The same challenge may have been answered with this very token before.
+            credential.invalidate(wanted, &token);
         }
         true
     }
@@ -379,24 +397,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn wait_within_deadline(
-        &self,
-        host: &str,
-        wait: Duration,
-        asked_for: Option<Duration>,
-    ) -> Result<Duration, Error> {
-        if wait < self.time_left() {
-            return Ok(wait);
-        }
-        Err(Error::Throttled {
-            host: if host.is_empty() {
-                "the service".to_owned()
-            } else {
-                host.to_owned()
-            },
-            retry_after: asked_for.unwrap_or(wait),
-            ids: self.ids(None),
-        })
+    fn may_try_again(&self) -> bool {
+        !self.settings.once && self.attempts < self.pipeline.retry.max_attempts
     }
 
     fn time_left(&self) -> Duration {

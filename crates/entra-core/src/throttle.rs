@@ -28,6 +28,10 @@ impl ThrottleScope {
             client: client.into(),
         }
     }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
 }
 
 /// Which scopes are closed, and until when on the monotonic clock.
@@ -54,9 +58,10 @@ impl ThrottleGate {
         None
     }
 
-    /// Closes the gate for `duration`. A longer closure that stands already is kept.
+    /// Closes the gate for `duration`, for an hour at the most: no single answer may silence an
+    /// app for good. A longer closure that stands already is kept.
     pub(crate) fn close(&self, scope: &ThrottleScope, now: Duration, duration: Duration) {
-        let until = now.saturating_add(duration);
+        let until = now.saturating_add(duration.min(LONGEST_CLOSURE));
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.retain(|_, until| *until > now);
         let entry = closed.entry(scope.clone()).or_insert(until);
@@ -64,6 +69,8 @@ impl ThrottleGate {
         self.count.store(closed.len(), Ordering::Release);
     }
 }
+
+const LONGEST_CLOSURE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
@@ -89,6 +96,13 @@ mod tests {
         gate.close(&scope("a"), SECOND, 10 * SECOND);
         gate.close(&scope("a"), SECOND, 2 * SECOND);
         assert_eq!(gate.wait(&scope("a"), SECOND), Some(10 * SECOND));
+    }
+
+    #[test]
+    fn no_answer_closes_the_gate_for_longer_than_an_hour() {
+        let gate = ThrottleGate::default();
+        gate.close(&scope("a"), SECOND, Duration::MAX);
+        assert_eq!(gate.wait(&scope("a"), SECOND), Some(3600 * SECOND));
     }
 
     fn scope(tenant: &str) -> ThrottleScope {

@@ -45,7 +45,17 @@ pub struct TokenRequest {
 impl TokenRequest {
     /// Asks for these scopes. Order, case and repetitions make no difference to a cache.
     pub fn new<S: Into<String>>(scopes: impl IntoIterator<Item = S>) -> Self {
-        let mut scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        // A text of several scopes counts as these scopes (RFC 6749 3.3).
+        let mut scopes: Vec<String> = scopes
+            .into_iter()
+            .flat_map(|scope| {
+                let scope: String = scope.into();
+                scope
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect();
         scopes.sort_by_key(|scope| scope.to_ascii_lowercase());
         scopes.dedup_by_key(|scope| scope.to_ascii_lowercase());
         let scope = scopes.join(" ");
@@ -79,6 +89,23 @@ impl TokenRequest {
     /// The scopes, separated by spaces (RFC 6749 3.3).
     pub fn scope(&self) -> &str {
         &self.scope
+    }
+
+    /// The same scopes alone.
+    pub(crate) fn without_claims(&self) -> Self {
+        Self {
+            hash: hash(&self.key, None),
+            claims: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same request as a cache knows it.
+    pub(crate) fn as_key(&self) -> Self {
+        Self {
+            bypass_cache: false,
+            ..self.clone()
+        }
     }
 
     /// The claims request, as JSON text.
@@ -187,6 +214,7 @@ pub(crate) struct TokenData {
     authorization: HeaderValue,
     pub(crate) expires_on: OffsetDateTime,
     pub(crate) refresh_on: Option<OffsetDateTime>,
+    issued_on: Option<OffsetDateTime>,
     fresh_until: OffsetDateTime,
     usable_until: OffsetDateTime,
 }
@@ -205,6 +233,7 @@ impl TokenData {
             authorization,
             expires_on,
             refresh_on,
+            issued_on: None,
             fresh_until: refresh_on.unwrap_or(expires_on),
             usable_until: expires_on,
         })
@@ -214,6 +243,7 @@ impl TokenData {
     /// service says so, else at half its life if it is long and at three quarters if it is short,
     /// but never later than five minutes before the end.
     pub(crate) fn issued_at(mut self, now: OffsetDateTime) -> Self {
+        self.issued_on = Some(now);
         let lifetime: time::Duration = self.expires_on - now;
         let margin = REFRESH_MARGIN.min(lifetime / 2);
         self.usable_until = self.expires_on.saturating_sub(margin);
@@ -225,6 +255,11 @@ impl TokenData {
         let by_age = self.expires_on.saturating_sub(ahead);
         self.fresh_until = self.refresh_on.unwrap_or(by_age).min(self.usable_until);
         self
+    }
+
+    /// Whether it was asked for earlier than `other`, as far as both are known.
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        matches!((self.issued_on, other.issued_on), (Some(own), Some(other)) if own < other)
     }
 
     /// Until when a cache returns it without a second thought.

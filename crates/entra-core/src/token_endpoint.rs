@@ -59,16 +59,18 @@ impl TokenEndpoint {
         &self.pipeline
     }
 
-    /// Asks for a token once, with the retries of the pipeline. `clock_offset` is what the
-    /// service's clock is known to be ahead of this machine's.
+    /// Asks for a token. `clock_offset` is what the service's clock is known to be ahead of this
+    /// machine's.
     pub(crate) async fn redeem(
         &self,
         grant: Grant<'_>,
         credential: &ClientCredential,
         clock_offset: time::Duration,
+        effort: Effort,
     ) -> Result<Issued, (Error, Option<OffsetDateTime>)> {
         let mut settings = CallSettings::new("POST /oauth2/v2.0/token", grant.operation());
         settings.scope = Some(Arc::clone(&self.scope));
+        settings.once = effort == Effort::Once;
         let clock = self.pipeline.clock();
         let started = clock.now();
         let answer = self
@@ -133,7 +135,7 @@ impl TokenEndpoint {
                 request_id: service_request_id(response.headers()),
             },
             source: match source {
-                Some(error) => Some(Arc::new(error)),
+                Some(error) => Some(Arc::new(Unreadable::from(error))),
                 None => None,
             },
         };
@@ -157,7 +159,7 @@ impl TokenEndpoint {
                 retry_after: refusal.retry_after.unwrap_or(DEFAULT_THROTTLE),
                 ids: refusal.ids.clone(),
             },
-            Err(error) => refusal.malformed(error),
+            Err(error) => refusal.malformed(Unreadable::from(error)),
         }
     }
 
@@ -169,6 +171,15 @@ impl TokenEndpoint {
             .unwrap_or_default()
             .to_owned()
     }
+}
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// With all retries and waits of the pipeline: without the token nothing goes on.
+    Full,
+    /// One attempt: there is a token that still does.
+    Once,
 }
 
 /// What is presented for a token.
@@ -235,10 +246,11 @@ pub struct TokenError {
 
 impl TokenError {
     fn new(body: ErrorBody, refusal: &ErrorResponse) -> Self {
-        let codes = match body.error_codes {
-            Some(codes) if !codes.is_empty() => codes,
-            _ => codes_in(&body.error_description),
-        };
+        let description = body.error_description.unwrap_or_default();
+        let mut codes = listed_codes(body.error_codes.as_ref());
+        if codes.is_empty() {
+            codes = codes_in(&description);
+        }
         let mut ids = refusal.ids.clone();
         if body.trace_id.is_some() {
             ids.request_id.clone_from(&body.trace_id);
@@ -247,7 +259,7 @@ impl TokenError {
             status: refusal.status,
             error: body.error,
             suberror: body.suberror,
-            description: body.error_description,
+            description,
             codes,
             trace_id: body.trace_id,
             correlation_id: body.correlation_id,
@@ -344,7 +356,11 @@ impl TokenResponse {
             started.checked_add(time::Duration::seconds(seconds))
         };
         let expires_on = after(self.expires_in)?;
-        let refresh_on = self.refresh_in.and_then(after);
+        // A refresh at once would make every caller refresh.
+        let refresh_on = self
+            .refresh_in
+            .filter(|seconds| *seconds > 0)
+            .and_then(after);
         let data = TokenData::new(self.access_token, expires_on, refresh_on).ok()?;
         Some(data.issued_at(started))
     }
@@ -353,14 +369,51 @@ impl TokenResponse {
 #[derive(Deserialize)]
 struct ErrorBody {
     error: String,
-    #[serde(default)]
-    error_description: String,
+    error_description: Option<String>,
     suberror: Option<String>,
-    error_codes: Option<Vec<u32>>,
+    error_codes: Option<serde_json::Value>,
     timestamp: Option<String>,
     trace_id: Option<String>,
     correlation_id: Option<String>,
     claims: Option<String>,
+}
+
+/// Where a body stops being what it should be. The parser's own message may quote the body, and
+/// with it a token.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} at line {line}, column {column}")]
+struct Unreadable {
+    what: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        Self {
+            what: match error.classify() {
+                Category::Eof => "the JSON ends too early",
+                Category::Data => "the JSON has another shape",
+                Category::Syntax | Category::Io => "not JSON",
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+/// `error_codes` as numbers, or as text. What is neither must not hide the rest of the error.
+fn listed_codes(codes: Option<&serde_json::Value>) -> Vec<u32> {
+    codes
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|code| match code {
+            serde_json::Value::String(text) => text.trim().parse().ok(),
+            other => u32::try_from(other.as_u64()?).ok(),
+        })
+        .collect()
 }
 
 #[derive(Deserialize)]

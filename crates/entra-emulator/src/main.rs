@@ -1,1 +1,207 @@
-fn main() {}
+//! The local tenant as a program: a folder with certificates, a listener, one line of JSON.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use entra_core::{Clock, MovableClock, SystemClock};
+use entra_emulator::{CertificateFolder, Emulator, Seed, Server};
+use serde_json::{Value, json};
+use tracing_subscriber::EnvFilter;
+
+/// A local Microsoft Entra tenant over TLS.
+///
+/// When it is ready it prints one line of JSON: where sign-in (authority) and Microsoft Graph
+/// (graph) are, the tenant's id and domain, the certificate authority to trust (ca), the control
+/// interface, and the applications and users with their secrets. The first application holds
+/// every application permission of Microsoft Graph.
+#[derive(Debug, Parser)]
+#[command(name = "entra-emulator", version, after_long_help = CONTROL)]
+struct Arguments {
+    /// Where to listen. Port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// The folder of ca.pem, tls.pem and tls.key; they are made when they are missing.
+    #[arg(long, default_value = "tenant")]
+    dir: PathBuf,
+    /// How many users the tenant has.
+    #[arg(long)]
+    users: Option<usize>,
+    /// The tenant's name; its initial domain becomes <name>.onmicrosoft.com.
+    #[arg(long)]
+    name: Option<String>,
+    /// How many seconds a write takes to be seen by every read; 0 shows it at once.
+    #[arg(long)]
+    replication_delay: Option<u32>,
+    /// Listens beyond this machine. The control interface and the printed secrets are then open
+    /// to whoever reaches the port.
+    #[arg(long)]
+    dangerous_listen_anywhere: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    if !arguments.listen.ip().is_loopback() && !arguments.dangerous_listen_anywhere {
+        return Err("--listen is not on loopback; see --dangerous-listen-anywhere".into());
+    }
+    // Before the line is printed, so that no signal is missed.
+    let shutdown = shutdown()?;
+    let certificates = CertificateFolder::open(&arguments.dir, SystemClock.now())?;
+    let server = Server::bind(arguments.listen).await?;
+    let emulator = Emulator::new(seed(&arguments))
+        .with_clock(Arc::new(MovableClock::ticking()))
+        .with_origin(&format!(
+            "https://localhost:{}",
+            server.local_addr()?.port()
+        ))?
+        .with_root_ca_pem(certificates.ca_pem()?);
+    announce(&emulator, &certificates)?;
+    server.run(emulator, &certificates, shutdown).await?;
+    Ok(())
+}
+
+/// Ends at SIGTERM or Ctrl-C.
+#[cfg(unix)]
+fn shutdown() -> io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ends at Ctrl-C.
+#[cfg(not(unix))]
+fn shutdown() -> io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nothing can be waited for; the program is ended from outside.
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn seed(arguments: &Arguments) -> Seed {
+    let mut seed = Seed::new();
+    if let Some(users) = arguments.users {
+        seed = seed.with_users(users);
+    }
+    if let Some(name) = &arguments.name {
+        seed = seed.with_name(name);
+    }
+    if let Some(seconds) = arguments.replication_delay {
+        seed = seed.with_replication_delay(Duration::from_secs(seconds.into()));
+    }
+    seed
+}
+
+/// The one line on standard output.
+fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(), Box<dyn Error>> {
+    let cloud = emulator.cloud();
+    let login = cloud.login_url().as_str().trim_end_matches('/');
+    let graph = cloud.graph_url().as_str().trim_end_matches('/');
+    let apps: Vec<Value> = emulator
+        .apps()
+        .iter()
+        .map(|app| {
+            json!({
+                "display_name": app.display_name,
+                "client_id": app.client_id,
+                "object_id": app.object_id,
+                "client_secret": app.client_secret.expose(),
+            })
+        })
+        .collect();
+    let users: Vec<Value> = emulator
+        .users()
+        .iter()
+        .map(|user| {
+            json!({
+                "user_principal_name": user.user_principal_name,
+                "password": user.password.expose(),
+                "object_id": user.object_id,
+            })
+        })
+        .collect();
+    let line = json!({
+        "authority": login,
+        "graph": graph,
+        "tenant_id": emulator.tenant_id(),
+        "domain": emulator.domain(),
+        "ca": std::path::absolute(certificates.ca_path())?,
+        "control": format!("{graph}/_emulator"),
+        "apps": apps,
+        "users": users,
+    });
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()?;
+    Ok(())
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+const CONTROL: &str = "\
+Control interface (JSON, at the same address):
+  GET    /_emulator/clock    the tenant's time
+  POST   /_emulator/clock    {\"advance_seconds\": 3600} moves it forward
+  GET    /_emulator/journal  every request: time, method, path, query of Graph, status, caller,
+                             permission that allowed it, fault; the last 10,000
+  DELETE /_emulator/journal  forgets it
+  GET    /_emulator/faults   the faults that are still to come
+  POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
+  DELETE /_emulator/faults   removes them
+  POST   /_emulator/reset    content as at the start, no faults, an empty journal
+
+  path         the beginning of the path, or the whole path with * for any characters;
+               optionally after a method and a space: \"POST /v1.0/applications\"
+  times        how many requests suffer it (default 1)
+  retry_after  seconds, for 429 and 503; without it the header is missing
+  fault        throttled           429 in the service's shape, not handled
+               throttled_text      429 with a plain text body, not handled
+               unavailable_before  503, not handled
+               unavailable_after   503, although handled
+               bad_gateway_html    502 with a proxy's HTML page, not handled
+               dropped             the connection ends, not handled
+               dropped_after       the connection ends, although handled
+               truncated           the connection ends in the middle of the body
+               oversized           32 MiB of spaces follow the answer
+               stale_replica       the answer does not know the last writes
+               {\"latency\": {\"milliseconds\": 500}}
+                                   the answer comes late";

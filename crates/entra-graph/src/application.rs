@@ -213,6 +213,21 @@ impl<'a> Applications<'a> {
         }
     }
 
+    /// Adds a mark and keeps the others. Writers of one process wait for each other.
+    pub async fn add_tag(&self, app: &ObjectId, tag: &str) -> Result<(), Error> {
+        let _turn = self.client.locks().lock(app.as_uuid()).await;
+        let mut tags = self.get(app).await?.tags.unwrap_or_default();
+        if tags.iter().any(|found| found == tag) {
+            return Ok(());
+        }
+        tags.push(tag.to_owned());
+        let patch = Application {
+            tags: Some(tags),
+            ..Application::default()
+        };
+        self.patch(app, &patch).await
+    }
+
     /// Sends a patch and waits out the conflicts that Graph answers by design while it is busy
     /// with another change.
     pub(crate) async fn patch(

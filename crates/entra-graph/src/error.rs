@@ -1,14 +1,15 @@
 //! What can go wrong between this side and Microsoft Graph.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entra_core::RequestIds;
+use entra_core::{ClientId, RequestIds};
 use http::StatusCode;
 
-use crate::{ErrorDetail, GraphError, GraphErrorCode, PermissionNameError, UnknownPermission};
+use crate::{ErrorDetail, GraphError, GraphErrorCode, Refusal, UnknownPermission};
 
 /// Why a call to Graph failed. No variant carries a secret or a token.
 ///
@@ -66,15 +67,21 @@ pub enum Error {
         /// How often it was tried.
         attempts: u32,
     },
-    /// A text is no name of a permission.
-    #[error(transparent)]
-    PermissionName(#[from] PermissionNameError),
     /// The tenant's Graph has no such permission.
     #[error(transparent)]
     UnknownPermission(#[from] UnknownPermission),
     /// A call cannot be made as asked.
     #[error("{0}")]
     InvalidRequest(&'static str),
+    /// The tenant would refuse the blueprint. Nothing was changed.
+    #[error("the tenant would refuse the blueprint: {}", joined(.0))]
+    Refused(Arc<[Refusal]>),
+    /// The host could not store what it was given.
+    #[error("the product could not store the client secret")]
+    Host(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The application that was to be adopted is not in the tenant.
+    #[error("there is no application {0} in the tenant")]
+    ApplicationNotFound(ClientId),
 }
 
 impl Error {
@@ -124,9 +131,11 @@ impl Error {
             Self::ForeignLink { .. }
             | Self::LinkLoop { .. }
             | Self::DependencyFailed
-            | Self::PermissionName(_)
             | Self::UnknownPermission(_)
-            | Self::InvalidRequest(_) => false,
+            | Self::InvalidRequest(_)
+            | Self::Refused(_)
+            | Self::Host(_)
+            | Self::ApplicationNotFound(_) => false,
         }
     }
 
@@ -174,10 +183,18 @@ impl Error {
             Self::LinkLoop { .. } | Self::NotAnswered { .. } | Self::DependencyFailed => {
                 "Run the step again.".to_owned()
             }
-            Self::PermissionName(_) | Self::UnknownPermission(_) => {
-                "Correct the name of the permission in the settings of the product.".to_owned()
-            }
+            Self::UnknownPermission(unknown) => unknown.remedy(),
             Self::InvalidRequest(_) => "Correct the settings of the connection.".to_owned(),
+            Self::Refused(refusals) => {
+                let remedies: Vec<String> = refusals.iter().map(Refusal::remedy).collect();
+                remedies.join("; ")
+            }
+            Self::Host(_) => "Look at the log of the product: it could not store the client \
+                 secret. Then run the step again."
+                .to_owned(),
+            Self::ApplicationNotFound(_) => "Compare the application (client) id with the app's \
+                 overview page, and the tenant with the one in which the app is registered."
+                .to_owned(),
         }
     }
 
@@ -209,6 +226,11 @@ impl Error {
                 && (error.has_code(&GraphErrorCode::DuplicateKey) || error.mentions(ALREADY_THERE))
         })
     }
+}
+
+fn joined(refusals: &[Refusal]) -> String {
+    let texts: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
 impl From<entra_core::Error> for Error {

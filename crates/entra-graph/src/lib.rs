@@ -5,6 +5,7 @@ mod application;
 mod application_settings;
 mod batch;
 mod binary;
+mod blueprint;
 mod client;
 mod consent;
 mod delta;
@@ -37,6 +38,10 @@ pub use application_settings::{
 };
 pub use batch::{Batch, BatchAnswer, BatchId, BatchOutcome, BatchRequest};
 pub use binary::Binary;
+pub use blueprint::{
+    Blueprint, Change, IssuedSecret, LinkHost, Linked, MemoryHost, Plan, Platform, Progress,
+    RedirectUriFault, Refusal, Target,
+};
 pub use client::GraphClient;
 pub use consent::{AppRoleAssignment, Consent, ConsentType, Granted, OAuth2PermissionGrant};
 pub use delta::{MemberChange, Removed, RemovedReason};
@@ -50,8 +55,7 @@ pub use iso_duration::{IsoDuration, IsoDurationError};
 pub use organization::{Organization, OrganizationInfo, VerifiedDomain};
 pub use page::Pages;
 pub use permission::{
-    GRAPH_APP_ID, Permission, PermissionCatalog, PermissionId, PermissionKind, PermissionNameError,
-    UnknownPermission,
+    GRAPH_APP_ID, Permission, PermissionCatalog, PermissionId, PermissionKind, UnknownPermission,
 };
 pub use policy::{
     AppManagementPolicy, AppRestrictions, CredentialRestriction, IdentifierUriRestriction,

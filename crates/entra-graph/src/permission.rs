@@ -17,11 +17,12 @@ pub const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
 /// ```
 /// use entra_graph::Permission;
 ///
-/// let permission = Permission::application("User.Read.All")?;
+/// let permission = Permission::application("User.Read.All");
 /// assert_eq!(permission.to_string(), "User.Read.All (application)");
-/// assert!(Permission::delegated("https://graph.microsoft.com/User.Read").is_err());
-/// # Ok::<(), entra_graph::PermissionNameError>(())
 /// ```
+///
+/// A name is compared with what the tenant offers when it is
+/// [resolved](PermissionCatalog::resolve).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Permission {
     kind: PermissionKind,
@@ -30,13 +31,19 @@ pub struct Permission {
 
 impl Permission {
     /// A permission that the app has of its own.
-    pub fn application(name: impl Into<Cow<'static, str>>) -> Result<Self, PermissionNameError> {
-        Self::new(PermissionKind::Application, name.into())
+    pub fn application(name: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: PermissionKind::Application,
+            name: name.into(),
+        }
     }
 
     /// A permission on behalf of a user who is signed in.
-    pub fn delegated(name: impl Into<Cow<'static, str>>) -> Result<Self, PermissionNameError> {
-        Self::new(PermissionKind::Delegated, name.into())
+    pub fn delegated(name: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: PermissionKind::Delegated,
+            name: name.into(),
+        }
     }
 
     /// Whether it is the app's own or on behalf of a user.
@@ -47,27 +54,6 @@ impl Permission {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    fn new(kind: PermissionKind, name: Cow<'static, str>) -> Result<Self, PermissionNameError> {
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if name.is_empty() {
-            return Err(PermissionNameError::Empty);
-        }
-        if name.contains("://") {
-            return Err(PermissionNameError::Url {
-                name: name.into_owned(),
-            });
-        }
-        if name.eq_ignore_ascii_case(".default") {
-            return Err(PermissionNameError::Default);
-        }
-        if !name.chars().all(is_allowed) {
-            return Err(PermissionNameError::Character {
-                name: name.into_owned(),
-            });
-        }
-        Ok(Self { kind, name })
     }
 }
 
@@ -94,30 +80,6 @@ impl fmt::Display for PermissionKind {
             Self::Delegated => "delegated",
         })
     }
-}
-
-/// Why a text is no name of a permission.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PermissionNameError {
-    /// Nothing was given.
-    #[error("the name of the permission is empty")]
-    Empty,
-    /// A scope with its API in front.
-    #[error("{name:?} is a scope; the name of the permission is its last part, like User.Read.All")]
-    Url {
-        /// What was given.
-        name: String,
-    },
-    /// The scope that stands for all permissions.
-    #[error(".default stands for all permissions and is none itself")]
-    Default,
-    /// A character that no permission has, a space for example.
-    #[error("{name:?} has characters that no permission has; give permissions one by one")]
-    Character {
-        /// What was given.
-        name: String,
-    },
 }
 
 /// The id behind a permission's name.
@@ -152,6 +114,29 @@ pub struct UnknownPermission {
     pub similar: Vec<String>,
     /// The other kind, if the name exists as such.
     pub exists_as: Option<PermissionKind>,
+}
+
+impl UnknownPermission {
+    /// The step that mends it.
+    pub fn remedy(&self) -> String {
+        let name = self.permission.name();
+        if name.eq_ignore_ascii_case(".default") {
+            return "name each permission: .default stands for all of them".to_owned();
+        }
+        if name.contains("://") {
+            return "give the last part alone, like User.Read.All: this is a scope".to_owned();
+        }
+        if name.contains(char::is_whitespace) {
+            return "give the permissions one by one".to_owned();
+        }
+        match (self.exists_as, self.similar.as_slice()) {
+            (Some(kind), _) => format!("ask for it as {kind} permission"),
+            (None, []) => {
+                "correct the name; see the Microsoft Graph permissions reference".to_owned()
+            }
+            (None, names) => format!("correct the name; maybe {}", names.join(" or ")),
+        }
+    }
 }
 
 /// The permissions that Microsoft Graph offers in a tenant: names and ids.
@@ -346,24 +331,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_name_is_refused_by_name() {
+    fn what_is_no_name_at_all_is_told_from_a_misspelt_one() {
+        let catalog = PermissionCatalog::built_in();
         for (name, expected) in [
-            ("", PermissionNameError::Empty),
-            (".default", PermissionNameError::Default),
+            (".default", "name each permission"),
             (
-                "https://graph.microsoft.com/.default",
-                PermissionNameError::Url {
-                    name: "https://graph.microsoft.com/.default".into(),
-                },
+                "https://graph.microsoft.com/User.Read",
+                "give the last part alone",
             ),
+            ("openid profile", "give the permissions one by one"),
             (
-                "openid profile",
-                PermissionNameError::Character {
-                    name: "openid profile".into(),
-                },
+                "Device.ReadWrite.All",
+                "ask for it as application permission",
             ),
+            ("opneid", "correct the name; maybe openid"),
+            ("Zebra", "correct the name; see"),
         ] {
-            assert_eq!(Permission::delegated(name), Err(expected));
+            let unknown = catalog.resolve(&Permission::delegated(name)).unwrap_err();
+            assert!(
+                unknown.remedy().starts_with(expected),
+                "{}",
+                unknown.remedy()
+            );
         }
     }
 
@@ -384,7 +373,6 @@ mod tests {
                 "37f7f235-527c-4136-accd-4a02d197296e",
             ),
         ] {
-            let permission = permission.unwrap();
             let found = catalog.resolve(&permission).unwrap();
             assert_eq!(found.id.to_string(), id);
             assert_eq!(catalog.name(found.kind, &found.id), Some(permission.name()));
@@ -413,7 +401,7 @@ mod tests {
                 "Microsoft Graph has no Zebra (application)",
             ),
         ] {
-            let error = catalog.resolve(&permission.unwrap()).unwrap_err();
+            let error = catalog.resolve(&permission).unwrap_err();
             let text = error.to_string();
             assert!(text.starts_with(expected), "{text}");
         }

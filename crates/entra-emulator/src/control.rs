@@ -1,0 +1,107 @@
+//! The control interface: the clock, the journal, faults and a reset, as JSON over the same
+//! listener. It has no access control; the program serves it on loopback alone.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use entra_core::Clock;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+
+use crate::emulator::Emulator;
+use crate::fault::FaultRule;
+
+/// Where the control interface lives.
+pub(crate) const PREFIX: &str = "/_emulator";
+
+/// Answers a request to the control interface. A refused one has changed nothing.
+pub(crate) fn handle(emulator: &Emulator, request: &Request<Bytes>) -> Response<Bytes> {
+    match route(emulator, request) {
+        Ok(body) => respond(StatusCode::OK, &body),
+        Err(refusal) => respond(refusal.0, &json!({"error": refusal.1})),
+    }
+}
+
+fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal> {
+    let path = request.uri().path();
+    let resource = path.strip_prefix(PREFIX).unwrap_or_default();
+    match (resource, request.method()) {
+        ("/clock", &Method::GET) => Ok(clock(emulator)),
+        ("/clock", &Method::POST) => {
+            let Advance { advance_seconds } = read(request)?;
+            emulator.advance(Duration::from_secs(advance_seconds.into()));
+            Ok(clock(emulator))
+        }
+        ("/journal", &Method::GET) => Ok(json!({"value": emulator.journal().entries()})),
+        ("/journal", &Method::DELETE) => {
+            emulator.journal().clear();
+            Ok(json!({"value": []}))
+        }
+        ("/faults", &Method::GET) => Ok(faults(emulator)),
+        ("/faults", &Method::POST) => {
+            let rules: Vec<FaultRule> = read(request)?;
+            emulator
+                .faults()
+                .inject_all(rules)
+                .map_err(|error| Refusal::bad_request(error.to_string()))?;
+            Ok(faults(emulator))
+        }
+        ("/faults", &Method::DELETE) => {
+            emulator.faults().clear();
+            Ok(faults(emulator))
+        }
+        ("/reset", &Method::POST) => {
+            emulator.reset();
+            Ok(clock(emulator))
+        }
+        ("/clock" | "/journal" | "/faults" | "/reset", method) => Err(Refusal(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("{path} does not take {method}"),
+        )),
+        _ => Err(Refusal(
+            StatusCode::NOT_FOUND,
+            format!("{path} is not there; there are /_emulator/clock, journal, faults and reset"),
+        )),
+    }
+}
+
+/// At most 136 years at once.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    advance_seconds: u32,
+}
+
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad_request(message: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+fn clock(emulator: &Emulator) -> Value {
+    let now = emulator.clock().now();
+    json!({"now": now.format(&Rfc3339).unwrap_or_default()})
+}
+
+fn faults(emulator: &Emulator) -> Value {
+    json!({"value": emulator.faults().pending()})
+}
+
+fn read<T: DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Refusal> {
+    serde_json::from_slice(request.body())
+        .map_err(|error| Refusal::bad_request(format!("the body cannot be used: {error}")))
+}
+
+fn respond(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(body.to_string()));
+    *answer.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(CONTENT_TYPE, json);
+    answer
+}

@@ -1,0 +1,435 @@
+//! The local tenant as a value: it answers requests in the process, or behind a TLS front.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use entra_core::{
+    Clock, Cloud, CloudError, HttpClient, Limits, MovableClock, TransportError, TransportErrorKind,
+};
+use http::header::DATE;
+use http::{HeaderValue, Request, Response};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use crate::bearer::{self, BearerRefusal};
+use crate::caller::Caller;
+use crate::fault::{self, Fault, Faults};
+use crate::graph::{self, GraphCall};
+use crate::journal::{Journal, JournalEntry};
+use crate::seed::{Seed, Seeded, SeededApp, SeededUser};
+use crate::sign_in::{self, SignIn};
+use crate::tenant::{GRAPH_APP_ID, Tenant};
+use crate::{control, resource_manager};
+
+/// A local Microsoft Entra tenant.
+///
+/// It is an [`HttpClient`], so that code under test talks to it without a socket. Clones share
+/// the same tenant. Requests are told apart by their path alone: sign-in and Microsoft Graph live
+/// at one origin, and the host of a request is not looked at.
+///
+/// ```
+/// use entra_core::{HttpClient, Limits};
+/// use entra_emulator::{Emulator, Seed};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let emulator = Emulator::new(Seed::default());
+/// let url = format!("https://localhost/{}/discovery/v2.0/keys", emulator.tenant_id());
+/// let request = http::Request::get(url).body(bytes::Bytes::new())?;
+/// let limits = Limits { body: 1 << 20, deadline: std::time::Duration::from_secs(10) };
+/// let answer = emulator.send(request, limits).await?;
+/// assert_eq!(answer.status(), 200);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Emulator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    seed: Seed,
+    cloud: Cloud,
+    clock: Arc<MovableClock>,
+    /// Built at the first request, so that the `with_…` of a new value cost nothing.
+    content: OnceLock<(Mutex<Tenant>, Seeded)>,
+    faults: Faults,
+    journal: Journal,
+}
+
+impl Emulator {
+    /// A tenant with this content at `https://localhost`. Its clock stands at 2026-01-01 until
+    /// someone sleeps on it or moves it.
+    pub fn new(seed: Seed) -> Self {
+        let clock = MovableClock::frozen_at(datetime!(2026-01-01 00:00 UTC));
+        Self::assemble(seed, default_cloud(), Arc::new(clock))
+    }
+
+    /// The same content, fresh, at this origin: scheme, host and port, without a path. It is what
+    /// links in answers and audiences begin with.
+    pub fn with_origin(self, origin: &str) -> Result<Self, CloudError> {
+        let mut cloud = Cloud::custom(origin, origin)?;
+        if let Some(pem) = self.shared.cloud.root_ca_pem() {
+            cloud = cloud.with_root_ca_pem(pem);
+        }
+        Ok(Self::assemble(
+            self.shared.seed.clone(),
+            cloud,
+            self.clock(),
+        ))
+    }
+
+    /// The same content, fresh, with the certificate authority that clients have to trust, for
+    /// [`cloud`](Self::cloud).
+    #[must_use]
+    pub fn with_root_ca_pem(self, pem: impl Into<String>) -> Self {
+        let cloud = self.cloud().with_root_ca_pem(pem);
+        Self::assemble(self.shared.seed.clone(), cloud, self.clock())
+    }
+
+    /// The same content, fresh, with this clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<MovableClock>) -> Self {
+        Self::assemble(self.shared.seed.clone(), self.cloud(), clock)
+    }
+
+    /// Answers a request. Faults that break connections or come late do not apply here, and wait
+    /// for a request through [`HttpClient::send`] or the TLS front.
+    pub fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        self.exchange(request, true).answer
+    }
+
+    /// The cloud of this tenant, for clients: one origin for sign-in and Microsoft Graph.
+    pub fn cloud(&self) -> Cloud {
+        self.shared.cloud.clone()
+    }
+
+    /// The tenant's id.
+    pub fn tenant_id(&self) -> String {
+        self.tenant().id().to_owned()
+    }
+
+    /// The tenant's initial domain, `<name>.onmicrosoft.com`.
+    pub fn domain(&self) -> String {
+        self.tenant().initial_domain().to_owned()
+    }
+
+    /// The tenant's clock. Give it to the code under test too.
+    pub fn clock(&self) -> Arc<MovableClock> {
+        Arc::clone(&self.shared.clock)
+    }
+
+    /// Lets time pass: secrets expire, replication catches up.
+    pub fn advance(&self, duration: Duration) {
+        self.shared.clock.advance(duration);
+    }
+
+    /// The applications of the seed that have a secret. The first holds every application
+    /// permission of Microsoft Graph.
+    pub fn apps(&self) -> Vec<SeededApp> {
+        self.content().1.apps.clone()
+    }
+
+    /// The application with which an administrator sets others up: it holds every application
+    /// permission of Microsoft Graph.
+    #[expect(clippy::expect_used, reason = "every seed begins with it")]
+    pub fn setup_app(&self) -> SeededApp {
+        let apps = &self.content().1.apps;
+        apps.first()
+            .expect("the seed has a set-up application")
+            .clone()
+    }
+
+    /// The users of the seed that have a password.
+    pub fn users(&self) -> Vec<SeededUser> {
+        self.content().1.users.clone()
+    }
+
+    /// The faults that are still to come.
+    pub fn faults(&self) -> Faults {
+        self.shared.faults.clone()
+    }
+
+    /// What was asked so far.
+    pub fn journal(&self) -> Journal {
+        self.shared.journal.clone()
+    }
+
+    /// Puts the content back to the seed, and forgets faults and journal. The clock goes on, and
+    /// the secrets of the seed stay the same.
+    pub fn reset(&self) {
+        let (fresh, _) = self.build();
+        *self.tenant() = fresh;
+        self.shared.faults.clear();
+        self.shared.journal.clear();
+    }
+
+    /// One exchange with everything that a connection needs to know about it.
+    pub(crate) fn exchange(&self, request: &Request<Bytes>, answers_only: bool) -> Exchange {
+        let path = request.uri().path();
+        if path.starts_with(control::PREFIX) {
+            return Exchange::plain(control::handle(self, request));
+        }
+        let now = self.shared.clock.now();
+        let method = request.method().as_str();
+        let rule = self.shared.faults.take(method, path, answers_only);
+        let fault = rule.as_ref().map(|rule| rule.fault);
+        let outage = |status| {
+            if is_graph(request) {
+                fault::graph_outage(status)
+            } else {
+                sign_in::outage(status, request, self.shared.cloud.login_url(), now)
+            }
+        };
+        let mut outcome = match rule
+            .as_ref()
+            .and_then(|rule| rule.answer_before(now, outage))
+        {
+            Some(answer) => Outcome::unknown(answer),
+            None if fault == Some(Fault::Dropped) => Outcome::unknown(Response::default()),
+            None => self.dispatch(request, now, fault == Some(Fault::StaleReplica)),
+        };
+        if let Some(rule) = &rule {
+            outcome.answer = rule.answer_after(outcome.answer, now, outage);
+        }
+        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
+            outcome.answer.headers_mut().insert(DATE, date);
+        }
+        let ending = Ending::of(fault, outcome.answer.body());
+        self.record(request, now, &outcome, (fault, ending));
+        Exchange {
+            answer: outcome.answer,
+            latency: fault.map_or(Duration::ZERO, Fault::latency),
+            ending,
+        }
+    }
+
+    fn dispatch(
+        &self,
+        request: &Request<Bytes>,
+        now: OffsetDateTime,
+        stale_replica: bool,
+    ) -> Outcome {
+        let origin = self.shared.cloud.graph_url();
+        let mut tenant = self.tenant();
+        if is_graph(request) {
+            return match authenticate(&tenant, request, origin, now) {
+                Ok(caller) => {
+                    let call = GraphCall {
+                        caller: &caller,
+                        now,
+                        origin,
+                        stale_replica,
+                    };
+                    let (answer, permission) = graph::handle(&mut tenant, &call, request);
+                    Outcome {
+                        answer,
+                        caller: Some(caller.app_id),
+                        permission,
+                    }
+                }
+                Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
+            };
+        }
+        if let Some((answer, caller)) = resource_manager::handle(&tenant, origin, request, now) {
+            return Outcome {
+                answer,
+                caller,
+                permission: None,
+            };
+        }
+        let (answer, caller) = SignIn {
+            tenant: &tenant,
+            origin,
+            now,
+        }
+        .handle(request);
+        Outcome {
+            answer,
+            caller,
+            permission: None,
+        }
+    }
+
+    fn record(
+        &self,
+        request: &Request<Bytes>,
+        now: OffsetDateTime,
+        outcome: &Outcome,
+        (fault, ending): (Option<Fault>, Ending),
+    ) {
+        let is_answered = ending != Ending::NoAnswer;
+        let query = request.uri().query().filter(|_| is_graph(request));
+        self.shared.journal.record(JournalEntry {
+            time: now,
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            query: query.map(str::to_owned),
+            status: is_answered.then(|| outcome.answer.status().as_u16()),
+            caller: outcome.caller.clone(),
+            permission: outcome.permission.clone(),
+            fault,
+        });
+    }
+
+    fn assemble(seed: Seed, cloud: Cloud, clock: Arc<MovableClock>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                seed,
+                cloud,
+                clock,
+                content: OnceLock::new(),
+                faults: Faults::default(),
+                journal: Journal::default(),
+            }),
+        }
+    }
+
+    fn build(&self) -> (Tenant, Seeded) {
+        let Shared {
+            seed, cloud, clock, ..
+        } = &*self.shared;
+        let (mut tenant, seeded) = seed.build(clock.now());
+        tenant.serve_graph_at(cloud.graph_url());
+        (tenant, seeded)
+    }
+
+    fn content(&self) -> &(Mutex<Tenant>, Seeded) {
+        self.shared.content.get_or_init(|| {
+            let (tenant, seeded) = self.build();
+            (Mutex::new(tenant), seeded)
+        })
+    }
+
+    fn tenant(&self) -> MutexGuard<'_, Tenant> {
+        let (tenant, _) = self.content();
+        tenant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("cloud", &self.shared.cloud)
+            .field("clock", &self.shared.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl HttpClient for Emulator {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let exchange = self.exchange(&request, false);
+        let clock = &self.shared.clock;
+        if exchange.latency > limits.deadline {
+            clock.sleep(limits.deadline).await;
+            return Err(TransportError::new(TransportErrorKind::Timeout));
+        }
+        if !exchange.latency.is_zero() {
+            clock.sleep(exchange.latency).await;
+        }
+        if exchange.ending != Ending::Complete {
+            return Err(TransportError::new(TransportErrorKind::Interrupted));
+        }
+        if exchange.answer.body().len() > limits.body {
+            let kind = TransportErrorKind::BodyTooLarge { limit: limits.body };
+            return Err(TransportError::new(kind));
+        }
+        Ok(exchange.answer)
+    }
+}
+
+/// An answer, when it comes, and how far.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) answer: Response<Bytes>,
+    pub(crate) latency: Duration,
+    pub(crate) ending: Ending,
+}
+
+impl Exchange {
+    fn plain(answer: Response<Bytes>) -> Self {
+        Self {
+            answer,
+            latency: Duration::ZERO,
+            ending: Ending::Complete,
+        }
+    }
+}
+
+/// How much of the answer reaches the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Complete,
+    NoAnswer,
+    MiddleOfBody,
+}
+
+impl Ending {
+    fn of(fault: Option<Fault>, body: &Bytes) -> Self {
+        match fault {
+            Some(Fault::Dropped | Fault::DroppedAfter) => Self::NoAnswer,
+            // There is no middle of nothing.
+            Some(Fault::Truncated) if body.is_empty() => Self::NoAnswer,
+            Some(Fault::Truncated) => Self::MiddleOfBody,
+            _ => Self::Complete,
+        }
+    }
+}
+
+struct Outcome {
+    answer: Response<Bytes>,
+    caller: Option<String>,
+    permission: Option<String>,
+}
+
+impl Outcome {
+    fn unknown(answer: Response<Bytes>) -> Self {
+        Self {
+            answer,
+            caller: None,
+            permission: None,
+        }
+    }
+}
+
+fn is_graph(request: &Request<Bytes>) -> bool {
+    let path = request.uri().path();
+    ["/v1.0", "/beta"].iter().any(|version| {
+        path.strip_prefix(version)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// The caller of a request whose token is for Microsoft Graph.
+fn authenticate(
+    tenant: &Tenant,
+    request: &Request<Bytes>,
+    origin: &url::Url,
+    now: OffsetDateTime,
+) -> Result<Caller, BearerRefusal> {
+    let token = bearer::verify(tenant, origin, request, now)?;
+    let app_id = tenant
+        .resource(&token.audience)
+        .and_then(|resource| resource.get("appId")?.as_str());
+    if app_id == Some(GRAPH_APP_ID) {
+        Ok(token.caller)
+    } else {
+        Err(BearerRefusal::Audience)
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the constant is an origin; every test uses it"
+)]
+fn default_cloud() -> Cloud {
+    Cloud::custom("https://localhost", "https://localhost").expect("a constant origin is valid")
+}

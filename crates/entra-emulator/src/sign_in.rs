@@ -1,0 +1,268 @@
+//! The sign-in service: discovery, keys and the token endpoint, by path.
+//!
+//! OpenID Connect Discovery 1.0 section 4; Microsoft Learn, "OpenID Connect on the Microsoft
+//! identity platform" (the configuration document and its Microsoft fields). Instance discovery is
+//! what the authentication libraries ask before anything else.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use url::Url;
+use uuid::Uuid;
+
+use crate::access_token::issuer_v2;
+use crate::keys::SigningKey;
+use crate::origin::is_same_origin;
+use crate::refusal::{Refusal, RequestIds};
+use crate::tenant::Tenant;
+use crate::token::TokenCall;
+
+/// What one request to the sign-in service needs beside itself.
+#[derive(Debug)]
+pub(crate) struct SignIn<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) origin: &'a Url,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl SignIn<'_> {
+    /// Answers a request. The second value is the client id that proved itself.
+    pub(crate) fn handle(&self, request: &Request<Bytes>) -> (Response<Bytes>, Option<String>) {
+        let (answer, caller) = self.route(request);
+        (finish(answer, request, self.origin, self.now), caller)
+    }
+
+    fn route(
+        &self,
+        request: &Request<Bytes>,
+    ) -> (Result<Response<Bytes>, Refusal>, Option<String>) {
+        // Some clients put two slashes between the host and the path.
+        let segments: Vec<&str> = request
+            .uri()
+            .path()
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect();
+        let get = request.method() == Method::GET;
+        let post = request.method() == Method::POST;
+        let answer = match segments.as_slice() {
+            ["common", "discovery", "instance"] if get => self.instance(request),
+            [tenant, "v2.0", ".well-known", "openid-configuration"] if get => {
+                self.configuration(tenant)
+            }
+            [tenant, "discovery", "v2.0", "keys"] | [tenant, "discovery", "keys"] if get => {
+                self.keys(tenant)
+            }
+            [segment, "oauth2", "v2.0", "token"] if post => {
+                let Self {
+                    tenant,
+                    origin,
+                    now,
+                } = *self;
+                return match (TokenCall {
+                    tenant,
+                    origin,
+                    now,
+                    segment,
+                })
+                .answer(request)
+                {
+                    Ok(issued) => (Ok(issued.body), Some(issued.app_id)),
+                    Err(refusal) => (Err(refusal), None),
+                };
+            }
+            _ => Ok(unknown_path(request)),
+        };
+        (answer, None)
+    }
+
+    /// Where an authority is described, and which hosts are one cloud.
+    fn instance(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
+        let query = request.uri().query().unwrap_or_default();
+        let endpoint = url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "authorization_endpoint")
+            .map(|(_, value)| value.into_owned())
+            .ok_or_else(|| Refusal::missing_parameter("authorization_endpoint"))?;
+        let endpoint = Url::parse(&endpoint).map_err(|_| Refusal::unknown_instance())?;
+        if !is_same_origin(&endpoint, self.origin) {
+            return Err(Refusal::unknown_instance());
+        }
+        let segment = endpoint.path_segments().and_then(|mut parts| parts.next());
+        let segment = segment.filter(|part| !part.is_empty()).unwrap_or("common");
+        let host = self.authority_host();
+        Ok(json_response(&json!({
+            "tenant_discovery_endpoint": format!(
+                "{}{segment}/v2.0/.well-known/openid-configuration", self.origin
+            ),
+            "api-version": "1.1",
+            "metadata": [
+                {"preferred_network": host, "preferred_cache": host, "aliases": [host]},
+            ],
+        })))
+    }
+
+    fn configuration(&self, segment: &str) -> Result<Response<Bytes>, Refusal> {
+        let (tenant, issuer_tenant) = self.tenant_of(segment)?;
+        let origin = self.origin;
+        let issuer = issuer_v2(origin, issuer_tenant);
+        let host = self.authority_host();
+        let mut document = json!({
+            "token_endpoint": format!("{origin}{tenant}/oauth2/v2.0/token"),
+            "token_endpoint_auth_methods_supported":
+                ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+            "jwks_uri": format!("{origin}{tenant}/discovery/v2.0/keys"),
+            "response_modes_supported": ["query", "fragment", "form_post"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "scopes_supported": ["openid", "profile", "email", "offline_access"],
+            "issuer": issuer,
+            "request_uri_parameter_supported": false,
+            "userinfo_endpoint": format!("{origin}oidc/userinfo"),
+            "authorization_endpoint": format!("{origin}{tenant}/oauth2/v2.0/authorize"),
+            "device_authorization_endpoint": format!("{origin}{tenant}/oauth2/v2.0/devicecode"),
+            "http_logout_supported": true,
+            "frontchannel_logout_supported": true,
+            "end_session_endpoint": format!("{origin}{tenant}/oauth2/v2.0/logout"),
+            "claims_supported": CLAIMS,
+            "tenant_region_scope": null,
+            "cloud_instance_name": host,
+            "cloud_graph_host_name": host,
+            "msgraph_host": host,
+            "rbac_url": origin,
+        });
+        // The endpoints of several tenants are in no region.
+        if tenant == self.tenant.id() {
+            set(&mut document, "tenant_region_scope", json!("EU"));
+        }
+        Ok(json_response(&document))
+    }
+
+    fn keys(&self, segment: &str) -> Result<Response<Bytes>, Refusal> {
+        let (_, issuer_tenant) = self.tenant_of(segment)?;
+        let issuer = issuer_v2(self.origin, issuer_tenant);
+        let mut key = SigningKey::shared().jwk(&issuer);
+        set(
+            &mut key,
+            "cloud_instance_name",
+            json!(self.authority_host()),
+        );
+        Ok(json_response(&json!({"keys": [key]})))
+    }
+
+    /// The segment that the endpoints of an authority carry, and the one in its issuer.
+    fn tenant_of<'a>(&'a self, segment: &'a str) -> Result<(&'a str, &'a str), Refusal> {
+        match segment {
+            "common" | "organizations" => Ok((segment, "{tenantid}")),
+            _ if self.tenant.is_named(segment) => Ok((self.tenant.id(), self.tenant.id())),
+            _ => Err(Refusal::tenant_not_found(segment)),
+        }
+    }
+
+    fn authority_host(&self) -> String {
+        let host = self.origin.host_str().unwrap_or_default();
+        match self.origin.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+}
+
+/// The answer of a service that is overloaded (429) or down (503).
+pub(crate) fn outage(
+    status: StatusCode,
+    request: &Request<Bytes>,
+    origin: &Url,
+    now: OffsetDateTime,
+) -> Response<Bytes> {
+    finish(Err(Refusal::outage(status)), request, origin, now)
+}
+
+fn finish(
+    answer: Result<Response<Bytes>, Refusal>,
+    request: &Request<Bytes>,
+    origin: &Url,
+    now: OffsetDateTime,
+) -> Response<Bytes> {
+    let ids = RequestIds {
+        trace: Uuid::new_v4(),
+        correlation: client_request_id(request).unwrap_or_else(Uuid::new_v4),
+    };
+    let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(origin, &ids, now));
+    stamp(&mut answer, request, &ids);
+    answer
+}
+
+fn set(document: &mut Value, name: &str, value: Value) {
+    if let Some(object) = document.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+/// 404, in words: a path that is not spoken must not look like an empty answer.
+fn unknown_path(request: &Request<Bytes>) -> Response<Bytes> {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let mut answer = json_response(&json!({
+        "error": "not_found",
+        "error_description": format!("the local tenant does not speak {what}"),
+    }));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}
+
+fn client_request_id(request: &Request<Bytes>) -> Option<Uuid> {
+    let id = request.headers().get("client-request-id")?.to_str().ok()?;
+    Uuid::try_parse(id).ok()
+}
+
+/// The headers of every answer of the sign-in service.
+fn stamp(answer: &mut Response<Bytes>, request: &Request<Bytes>, ids: &RequestIds) {
+    let wants_echo = request
+        .headers()
+        .get("return-client-request-id")
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    let headers = answer.headers_mut();
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    headers.entry(CONTENT_TYPE).or_insert(json);
+    let no_store = HeaderValue::from_static("no-store, no-cache");
+    headers.insert(CACHE_CONTROL, no_store);
+    let server = HeaderValue::from_static("1.0.0.0 - LOCAL ProdSlices");
+    headers.insert(HeaderName::from_static("x-ms-ests-server"), server);
+    if let Ok(trace) = HeaderValue::from_str(&ids.trace.to_string()) {
+        headers.insert(HeaderName::from_static("x-ms-request-id"), trace);
+    }
+    if let Some(id) = request
+        .headers()
+        .get("client-request-id")
+        .filter(|_| wants_echo)
+    {
+        headers.insert(HeaderName::from_static("client-request-id"), id.clone());
+    }
+}
+
+fn json_response(body: &Value) -> Response<Bytes> {
+    Response::new(Bytes::from(body.to_string()))
+}
+
+const CLAIMS: [&str; 18] = [
+    "sub",
+    "iss",
+    "cloud_instance_name",
+    "cloud_instance_host_name",
+    "cloud_graph_host_name",
+    "msgraph_host",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "acr",
+    "nonce",
+    "preferred_username",
+    "name",
+    "tid",
+    "ver",
+    "at_hash",
+    "c_hash",
+];

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Lets clients that others wrote use the local tenant: MSAL for Python and the Azure CLI.
+#
+#   ENTRA_EMULATOR   the program to test; built with cargo by default
+#   STRANGERS_CACHE  where the Python environment is kept between runs
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${STRANGERS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/entra-strangers}
+# Versions that the expectations were written against.
+packages=(msal==1.39.0 azure-cli==2.91.0 cryptography)
+
+stamp=$cache/installed
+if [[ "$(cat "$stamp" 2>/dev/null || true)" != "${packages[*]}" ]]; then
+    mkdir -p "$cache"
+    python3 -m venv --clear "$cache/venv"
+    "$cache/venv/bin/pip" install --quiet --disable-pip-version-check "${packages[@]}"
+    echo "${packages[*]}" >"$stamp"
+fi
+
+if [[ -z "${ENTRA_EMULATOR:-}" ]]; then
+    cargo build --quiet --manifest-path "$here/../../Cargo.toml"
+    target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$here/../../Cargo.toml" |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+    ENTRA_EMULATOR=$target/debug/entra-emulator
+fi
+
+work=$(mktemp -d)
+emulator=
+finish() {
+    if [[ -n "$emulator" ]]; then
+        kill -TERM "$emulator" 2>/dev/null || true
+        wait "$emulator" || echo "the tenant did not end cleanly: $?" >&2
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+RUST_LOG=${RUST_LOG:-info} "$ENTRA_EMULATOR" --listen 127.0.0.1:0 --dir "$work/tenant" \
+    >"$work/line.json" 2>"$work/tenant.log" &
+emulator=$!
+for _ in $(seq 100); do
+    [[ -s "$work/line.json" ]] && break
+    kill -0 "$emulator" 2>/dev/null || { cat "$work/tenant.log" >&2; exit 1; }
+    sleep 0.1
+done
+
+# requests prefers these over what a client is told; the clients name the authority themselves.
+unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE HTTPS_PROXY https_proxy ALL_PROXY all_proxy
+export TENANT_LINE=$work/line.json
+export AZURE_CONFIG_DIR=$work/azure
+status=0
+for client in msal_client.py azure_cli.py; do
+    "$cache/venv/bin/python" "$here/$client" || status=1
+done
+if [[ $status -ne 0 ]]; then
+    echo "--- last requests of the tenant" >&2
+    tail -n 40 "$work/tenant.log" >&2
+fi
+exit $status
