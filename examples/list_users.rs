@@ -6,7 +6,7 @@ use entra_core::{
     Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant,
 };
 use entra_emulator::{Emulator, Seed};
-use entra_graph::{Filter, GraphClient, Query};
+use entra_graph::{Filter, GraphClient, Query, UserType};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(user) = users.try_next().await? {
         all += 1;
         enabled += usize::from(user.account_enabled == Some(true));
-        guests += usize::from(user.user_type.as_deref() == Some("Guest"));
+        guests += usize::from(user.user_type == Some(UserType::Guest));
     }
     println!("{all} users, {enabled} of them enabled, {guests} guests");
 
