@@ -39,11 +39,25 @@ macro_rules! open_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;
-                $(if text.eq_ignore_ascii_case($wire) {
-                    return Ok(Self::$variant);
-                })*
-                Ok(Self::Other(text.into_owned()))
+                struct Visitor;
+
+                // Reads the text where it stands: nothing is copied for a value that is known.
+                impl serde::de::Visitor<'_> for Visitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a text")
+                    }
+
+                    fn visit_str<E>(self, text: &str) -> Result<$name, E> {
+                        $(if text.eq_ignore_ascii_case($wire) {
+                            return Ok($name::$variant);
+                        })*
+                        Ok($name::Other(text.to_owned()))
+                    }
+                }
+
+                from.deserialize_str(Visitor)
             }
         }
     };

@@ -14,8 +14,8 @@ struct Keys(Arc<Mutex<Vec<Value>>>);
 
 impl Keys {
     fn with(names: &[&str]) -> Self {
-        let keys = names.iter().enumerate().map(|(number, name)| {
-            json!({"keyId": uuid::Uuid::from_u128(100 + number as u128), "displayName": name,
+        let keys = (100_u128..).zip(names).map(|(number, name)| {
+            json!({"keyId": uuid::Uuid::from_u128(number), "displayName": name,
                 "key": "b2xk", "type": "AsymmetricX509Cert", "usage": "Verify",
                 "endDateTime": "2027-01-01T00:00:03.9014347Z", "startDateTime": null,
                 "customKeyIdentifier": "dGh1bWI="})
