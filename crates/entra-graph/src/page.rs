@@ -115,10 +115,12 @@ impl<T: DeserializeOwned> Pages<T> {
                     let response = ready!(fetching.as_mut().poll(context))?;
                     self.next = None;
                     self.pages += 1;
+                    let body = PageBody::new(response.body)
+                        .map_err(|flaw| malformed(flaw, response.status, &response.ids))?;
                     self.state = State::Reading {
                         status: response.status,
                         ids: response.ids,
-                        body: PageBody::new(response.body),
+                        body,
                     };
                 }
                 State::Reading { status, ids, body } => {
