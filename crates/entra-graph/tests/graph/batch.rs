@@ -99,6 +99,26 @@ async fn a_throttled_request_is_sent_again_by_itself_under_its_id() {
 }
 
 #[tokio::test]
+async fn one_throttled_request_makes_the_next_call_wait() {
+    let throttled = Mutex::new(false);
+    let fake = each(move |request| {
+        let mut throttled = throttled.lock().unwrap();
+        if request["id"] == "2" && !std::mem::replace(&mut *throttled, true) {
+            return Some(json!({"status": 429, "headers": {"Retry-After": "11"}, "body": null}));
+        }
+        ok(request)
+    });
+    let mut batch = fake.client().batch();
+    for _ in 0..25 {
+        batch.add(BatchRequest::get("/users/a"));
+    }
+    let outcomes = batch.send().await;
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    let times: Vec<_> = fake.seen().iter().map(|seen| seen.at.as_secs()).collect();
+    assert_eq!(times, [0, 11, 11]);
+}
+
+#[tokio::test]
 async fn only_what_may_be_repeated_is_repeated() {
     let fake = each(|_| refused(503, "ServiceUnavailable"));
     let mut batch = fake.client().batch();

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub(crate) url: String,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: Value,
+    /// When it arrived.
+    pub(crate) at: Duration,
 }
 
 impl Seen {
@@ -107,6 +109,7 @@ impl HttpClient for Fake {
             url: request.uri().to_string(),
             headers: request.headers().clone(),
             body: serde_json::from_slice(request.body()).unwrap_or_default(),
+            at: self.clock.monotonic(),
         };
         self.seen.lock().unwrap().push(seen.clone());
         // Others get their turn in the middle of an exchange, as on a network.

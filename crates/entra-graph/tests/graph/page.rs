@@ -83,6 +83,7 @@ async fn links_to_elsewhere_are_not_followed() {
         "https://graph.microsoft.com/beta/users",
         "https://graph.microsoft.com/v1.0/../beta/users",
         "https://user@graph.microsoft.com/v1.0/users",
+        "https://:password@graph.microsoft.com/v1.0/users",
         "https://graph.microsoft.us/v1.0/users",
         "/v1.0/users?$skiptoken=2",
         "",
