@@ -11,7 +11,7 @@ fn replicas(looks: &'static [bool]) -> Fake {
     let look = Mutex::new(0);
     Fake::new(move |_| {
         let mut look = look.lock().unwrap();
-        let there = looks.get(*look).unwrap_or(looks.last().unwrap());
+        let there = looks.get(*look).or_else(|| looks.last()).unwrap();
         *look += 1;
         if *there {
             json(200, &json!({"displayName": "new"}))

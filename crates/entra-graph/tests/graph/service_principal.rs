@@ -35,15 +35,38 @@ async fn one_that_exists_is_returned() {
 }
 
 #[tokio::test]
-async fn a_name_that_something_else_has_taken_is_an_error() {
+async fn one_that_exists_and_is_not_visible_yet_is_waited_for() {
+    let gone = || refusal(404, "Request_ResourceNotFound", "no such thing");
     let fake = Fake::script([
         refusal(
             409,
             "Request_MultipleObjectsWithSameKeyValue",
             "already in use",
         ),
-        refusal(404, "Request_ResourceNotFound", "no such thing"),
+        gone(),
+        gone(),
+        json(200, &json!({"displayName": "there"})),
     ]);
+    let principal = fake
+        .client()
+        .service_principals()
+        .create(&client_id())
+        .await
+        .unwrap();
+    assert_eq!(principal.display_name.as_deref(), Some("there"));
+    assert_eq!(fake.elapsed().as_secs(), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_something_else_has_taken_is_an_error() {
+    let fake = Fake::new(|seen| match seen.method.as_str() {
+        "POST" => refusal(
+            409,
+            "Request_MultipleObjectsWithSameKeyValue",
+            "already in use",
+        ),
+        _ => refusal(404, "Request_ResourceNotFound", "no such thing"),
+    });
     let error = fake
         .client()
         .service_principals()
@@ -51,6 +74,7 @@ async fn a_name_that_something_else_has_taken_is_an_error() {
         .await
         .unwrap_err();
     assert_eq!(error.status().unwrap().as_u16(), 409);
+    assert_eq!(fake.elapsed().as_secs(), 60);
 }
 
 #[tokio::test]
