@@ -60,13 +60,22 @@ impl Certificate {
                     .trim_start_matches(BYTE_ORDER_MARK)
                     .split_whitespace()
                     .collect();
-                let der = STANDARD
-                    .decode(compact)
-                    .map_err(|_| CertificateError::NoCertificate)?;
-                Self::from_der(der)
+                match STANDARD.decode(compact) {
+                    Ok(der) if !der.is_empty() => Self::from_der(der),
+                    _ => Err(CertificateError::NoCertificate),
+                }
             }
             None => Err(CertificateError::NoCertificate),
         }
+    }
+
+    /// All certificates of a PEM text, maybe none.
+    pub(crate) fn all_from_pem(text: &str) -> Result<Vec<Self>, CertificateError> {
+        pem_blocks(text)?
+            .iter()
+            .filter(|block| block.tag() == CERTIFICATE)
+            .map(|block| Self::from_der(block.contents()))
+            .collect()
     }
 
     /// The certificate in DER: the `.cer` file that the portal accepts.
@@ -133,6 +142,7 @@ impl fmt::Debug for Certificate {
 /// certificate. The key is parsed once.
 ///
 /// ```
+/// # #[cfg(feature = "certificates")] {
 /// use entra_core::{CertificateOptions, SigningCertificate};
 /// use time::{Duration, OffsetDateTime};
 ///
@@ -144,6 +154,7 @@ impl fmt::Debug for Certificate {
 /// let for_the_vault = generated.to_pem(); // key and certificate, a secret
 /// let loaded = SigningCertificate::from_pem(&for_the_vault)?;
 /// assert_eq!(loaded.certificate().der(), for_the_portal);
+/// # }
 /// # Ok::<(), entra_core::CertificateError>(())
 /// ```
 #[derive(Clone)]
@@ -176,11 +187,7 @@ impl SigningCertificate {
     pub fn from_pem(text: &Secret) -> Result<Self, CertificateError> {
         let blocks = pem_blocks(text.expose())?;
         let block = private_key_block(text.expose(), &blocks)?;
-        let certificates = blocks
-            .iter()
-            .filter(|block| block.tag() == CERTIFICATE)
-            .map(|block| Certificate::from_der(block.contents()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let certificates = Certificate::all_from_pem(text.expose())?;
         let key = pkcs8(block).map_err(|error| too_short(&certificates).unwrap_or(error))?;
         Self::assemble(key, certificates)
     }

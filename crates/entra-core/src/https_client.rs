@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use url::Url;
 
 use crate::cloud::{is_loopback, is_secure};
-use crate::{Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
+use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
 
 /// An HTTPS client: https only but for loopback, redirects off (a redirect would carry the
 /// form body, and with it a client secret, to another origin), the system's certificate
@@ -50,11 +51,7 @@ impl HttpsClient {
         let proxied = match &options.proxy {
             Proxy::None => None,
             Proxy::System => Some(options.builder(&roots)),
-            Proxy::Url(url) => {
-                let proxy = reqwest::Proxy::all(url.expose());
-                let proxy = proxy.map_err(|_| HttpsClientError::ProxyUrl)?;
-                Some(options.builder(&roots).no_proxy().proxy(proxy))
-            }
+            Proxy::Url(url) => Some(options.builder(&roots).no_proxy().proxy(proxy(url)?)),
         };
         let build = |builder: reqwest::ClientBuilder| {
             builder
@@ -127,12 +124,16 @@ impl HttpsClientOptions {
         let Some(pem) = &self.root_ca_pem else {
             return Ok(Vec::new());
         };
-        let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-            .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))?;
+        let roots = Certificate::all_from_pem(pem)
+            .map_err(|error| HttpsClientError::RootCa(error.into()))?;
         if roots.is_empty() {
             return Err(HttpsClientError::NoRootCa);
         }
-        Ok(roots)
+        roots
+            .iter()
+            .map(|root| reqwest::Certificate::from_der(root.der()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))
     }
 
     fn builder(&self, roots: &[reqwest::Certificate]) -> reqwest::ClientBuilder {
@@ -167,7 +168,8 @@ pub enum Proxy {
     None,
     /// As the system's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`) say.
     System,
-    /// This proxy. The URL may carry a user and a password, so it is a secret.
+    /// This proxy, like `http://proxy.example:8080`. The URL may carry a user and a password, so
+    /// it is a secret.
     Url(Secret),
 }
 
@@ -193,6 +195,15 @@ pub enum HttpsClientError {
 #[derive(Debug, thiserror::Error)]
 #[error("the URL is not https")]
 struct InsecureUrl;
+
+/// Stricter than reqwest, which would take a password without a host for a host.
+fn proxy(url: &Secret) -> Result<reqwest::Proxy, HttpsClientError> {
+    Url::parse(url.expose())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .and_then(|url| reqwest::Proxy::all(url).ok())
+        .ok_or(HttpsClientError::ProxyUrl)
+}
 
 async fn read_body(mut answer: reqwest::Response, limit: usize) -> Result<Bytes, TransportError> {
     let too_large = || TransportError::new(TransportErrorKind::BodyTooLarge { limit });
@@ -236,12 +247,18 @@ fn transport_error(error: reqwest::Error) -> TransportError {
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = StdError::source(error);
     while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<std::io::Error>()
-            && error.kind() == std::io::ErrorKind::InvalidData
-        {
+        if is_invalid_data(cause) {
             return true;
         }
         source = cause.source();
     }
     false
+}
+
+/// An I/O error within an I/O error is not among its sources.
+fn is_invalid_data(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::InvalidData
+            || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
+    })
 }

@@ -1,5 +1,6 @@
 //! The steps of one call to a service, from the request to a final answer.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,8 +122,7 @@ impl Pipeline {
     }
 }
 
-/// One call: the request and how to treat it.
-#[derive(Debug)]
+/// One call: the request and how to treat it. `Debug` shows neither its URL nor its body.
 pub struct Call {
     request: http::Request<Bytes>,
     settings: CallSettings,
@@ -169,6 +169,15 @@ impl Call {
     pub fn with_body_limit(mut self, limit: usize) -> Self {
         self.settings.body_limit = limit;
         self
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", self.request.method())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

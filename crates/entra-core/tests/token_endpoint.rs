@@ -1,5 +1,14 @@
 //! What the token endpoint answers, and what becomes of it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
 mod scripted;
 
 use std::sync::Arc;
