@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use entra_core::{
-    Authority, ClientCredential, ClientId, ClientSecret, Clock, Cloud, ConfidentialClient,
-    HttpsClient, Pipeline, Secret, SigningCertificate, SystemClock, Tenant,
+    Authority, ClientCredential, ClientId, ClientSecret, Cloud, ConfidentialClient, HttpsClient,
+    Pipeline, Secret, SigningCertificate, SystemClock, Tenant,
 };
 use entra_emulator::{Emulator, Seed};
 use entra_graph::GraphClient;

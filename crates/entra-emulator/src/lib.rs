@@ -10,11 +10,6 @@
 //! What it does follows Microsoft's documentation, and each file names its sources. What could
 //! not be verified is listed in the README. A path or an option that it does not know is an error
 //! that says so, never an empty answer.
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "the Graph half, which uses it, comes next"
-)]
 
 mod access_token;
 mod bearer;

@@ -92,18 +92,19 @@ impl Schema {
 
     fn parse(text: &'static str) -> Self {
         let mut raw = HashMap::new();
-        let mut lines = text.lines().filter(|line| !line.is_empty());
-        while let Some(header) = lines.next() {
-            let mut words = header.split_whitespace().skip(2);
+        for block in text.split("## ").skip(1) {
+            let mut lines = block.lines();
+            let mut words = lines.next().unwrap_or_default().split_whitespace().skip(1);
             let (Some(name), Some(base)) = (words.next(), words.next()) else {
                 continue;
             };
             let base = base
                 .trim_start_matches("base=")
                 .trim_start_matches("graph.");
-            let properties = lines.next().unwrap_or_default();
-            let navigations = lines.next().unwrap_or_default();
-            raw.insert(name, (base, properties, navigations));
+            let (navigations, properties): (Vec<_>, Vec<_>) =
+                lines.partition(|line| line.trim_start().starts_with(NAVIGATIONS));
+            let first = |lines: Vec<&'static str>| lines.first().copied().unwrap_or_default();
+            raw.insert(name, (base, first(properties), first(navigations)));
         }
         let types = raw
             .keys()
@@ -145,7 +146,7 @@ impl Shape {
             shape
                 .properties
                 .extend(entries(properties).filter_map(Property::parse));
-            let navigations = navigations.trim().trim_start_matches("NAV");
+            let navigations = navigations.trim().trim_start_matches(NAVIGATIONS);
             shape
                 .navigations
                 .extend(entries(navigations).filter_map(|entry| entry.split("->").next()));
@@ -206,7 +207,7 @@ pub(crate) enum Form {
     /// An enumeration, or a complex type that the data does not describe.
     Open(&'static str),
     /// A collection of these.
-    Collection(Box<Form>),
+    Collection(Box<Self>),
 }
 
 impl Form {
@@ -266,6 +267,7 @@ fn is_time(text: &str) -> bool {
         || time::PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).is_ok()
 }
 
+const NAVIGATIONS: &str = "NAV ";
 const TYPES: &str = include_str!("../data/types.txt");
 
 /// Base types, which the data names but does not list.

@@ -14,7 +14,7 @@ use entra_core::Secret;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::tenant::{Kind, Replication, Tenant};
+use crate::tenant::{Replication, Tenant};
 
 /// What a new tenant holds.
 ///
@@ -126,9 +126,7 @@ impl Seed {
         ]
         .concat();
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let encoded = URL_SAFE_NO_PAD.encode(hash.as_ref());
-        let (head, tail) = encoded.split_at(3);
-        Secret::new([head, "8Q~", tail].concat().replace('-', "."))
+        client_secret(&URL_SAFE_NO_PAD.encode(hash.as_ref()))
     }
 }
 
@@ -185,6 +183,15 @@ pub(crate) fn derived_id(parts: &[&str]) -> String {
         .to_string()
 }
 
+/// Forty characters of random base64url, with the `8Q~` by which scanners know a client secret of
+/// Entra.
+pub(crate) fn client_secret(random: &str) -> Secret {
+    let text = random.replace('-', ".");
+    let head: String = text.chars().take(3).collect();
+    let tail: String = text.chars().skip(3).take(34).collect();
+    Secret::new([&head, "8Q~", &tail].concat())
+}
+
 fn random_key() -> Secret {
     let mut bytes = [0; 32];
     if rand::fill(&mut bytes).is_err() {
@@ -205,7 +212,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::tenant::{GRAPH_APP_ID, Link, SecretCheck, text_of};
+    use crate::tenant::{GRAPH_APP_ID, Kind, Link, SecretCheck, text_of};
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
 

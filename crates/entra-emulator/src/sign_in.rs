@@ -246,7 +246,7 @@ fn json_response(body: &Value) -> Response<Bytes> {
     Response::new(Bytes::from(body.to_string()))
 }
 
-const CLAIMS: [&str; 18] = [
+const CLAIMS: [&str; 19] = [
     "sub",
     "iss",
     "cloud_instance_name",
@@ -265,4 +265,5 @@ const CLAIMS: [&str; 18] = [
     "ver",
     "at_hash",
     "c_hash",
+    "email",
 ];

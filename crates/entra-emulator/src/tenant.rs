@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, SigningKey};
+pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck};
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;

@@ -1,4 +1,5 @@
 //! The program: one line of JSON, TLS with its own authority, faults on the wire, a clean end.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -76,7 +77,16 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
     let users: Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!(users["value"].as_array().map(Vec::len), Some(2), "{users}");
 
+    let password = line["users"][0]["password"].as_str().unwrap().to_owned();
+    let secret = app["client_secret"].as_str().unwrap().to_owned();
     assert!(program.terminate().await.success());
+
+    let log = std::fs::read_to_string(folder.log()).unwrap();
+    assert!(log.contains("/oauth2/v2.0/token"));
+    let token = token["access_token"].as_str().unwrap();
+    for secret in [password.as_str(), &secret, token] {
+        assert!(!log.contains(secret), "the log holds a secret");
+    }
 }
 
 #[tokio::test]
@@ -189,7 +199,8 @@ impl Program {
             .args(["--listen", "127.0.0.1:0", "--dir"])
             .arg(&folder.0)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .env("RUST_LOG", "trace")
+            .stderr(std::fs::File::create(folder.log()).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -243,6 +254,10 @@ impl Folder {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
+    }
+
+    fn log(&self) -> std::path::PathBuf {
+        self.0.with_extension("log")
     }
 }
 

@@ -74,7 +74,7 @@ impl Batch {
         while !pending.is_empty() {
             let again = run.round(&pending).await;
             if !again.is_empty() {
-                run.batch.client.clock().sleep(run.wait).await;
+                run.pause().await;
             }
             pending = again;
         }
@@ -219,8 +219,8 @@ struct Run {
     outcomes: HashMap<usize, Result<BatchAnswer, Error>>,
     attempts: u32,
     until: Duration,
-    /// How long to wait before the next round.
-    wait: Duration,
+    /// When the next round may begin. Calls in between may have waited already.
+    not_before: Duration,
 }
 
 impl Run {
@@ -230,7 +230,7 @@ impl Run {
             until: batch.client.clock().monotonic().saturating_add(deadline),
             outcomes: HashMap::new(),
             attempts: 0,
-            wait: Duration::ZERO,
+            not_before: Duration::ZERO,
             batch,
         }
     }
@@ -238,7 +238,7 @@ impl Run {
     /// Sends what is pending, once. Returns what is to be sent again.
     async fn round(&mut self, pending: &[usize]) -> Vec<usize> {
         self.attempts += 1;
-        self.wait = self.backoff();
+        self.not_before = self.now().saturating_add(self.backoff());
         let mut again = Vec::new();
         let mut sent = 0;
         for chunk in pending.chunks(LIMIT) {
@@ -314,14 +314,14 @@ impl Run {
             // The exchange as a whole failed, and was repeated by the pipeline already.
             _ => false,
         };
-        let wait = self.wait.max(asked_for.unwrap_or_default());
-        let now = self.batch.client.clock().monotonic();
-        let in_time = now.saturating_add(wait) < self.until;
+        let asked_until = self.now().saturating_add(asked_for.unwrap_or_default());
+        let not_before = self.not_before.max(asked_until);
+        let in_time = not_before < self.until;
         let max_attempts = self.batch.client.pipeline().retry_policy().max_attempts;
         if !repeats || !in_time || self.attempts >= max_attempts {
             return false;
         }
-        self.wait = wait;
+        self.not_before = not_before;
         true
     }
 
@@ -401,6 +401,15 @@ impl Run {
                 permission: None,
             },
         ))
+    }
+
+    async fn pause(&self) {
+        let wait = self.not_before.saturating_sub(self.now());
+        self.batch.client.clock().sleep(wait).await;
+    }
+
+    fn now(&self) -> Duration {
+        self.batch.client.clock().monotonic()
     }
 
     fn backoff(&self) -> Duration {
@@ -488,7 +497,7 @@ impl WireResponse {
     }
 }
 
-const BATCH: Route = Route::new("POST /$batch", "the one of each request");
+const BATCH: Route = Route::without_permission("POST /$batch");
 
 /// Graph refuses batches with more.
 const LIMIT: usize = 20;

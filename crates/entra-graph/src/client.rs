@@ -28,7 +28,7 @@ use crate::replication::Replication;
 use crate::service_principal::ServicePrincipals;
 use crate::user::Users;
 use crate::write_lock::WriteLocks;
-use crate::{Error, Pages, Query, RecentlyCreated};
+use crate::{Error, PageCursor, Pages, Query, RecentlyCreated};
 
 /// Calls Microsoft Graph v1.0 of one cloud with one credential.
 ///
@@ -162,15 +162,10 @@ impl GraphClient {
         RecentlyCreated::new(self.0.replication, self.clock().clone(), what.into())
     }
 
-    /// Goes on with a listing at a link that [`Pages::next_link`] or [`Pages::delta_link`] gave.
-    /// `query` must be the one of the listing: it decides about the headers of each page.
-    pub fn resume<T: DeserializeOwned>(
-        &self,
-        link: &str,
-        query: &Query,
-    ) -> Result<Pages<T>, Error> {
-        let url = self.own_link(link)?;
-        Ok(Pages::new(self.clone(), RESUME, url, query.is_advanced()))
+    /// Goes on with a listing where [`Pages::cursor`] or [`Pages::delta_cursor`] stands.
+    pub fn resume<T: DeserializeOwned>(&self, cursor: &PageCursor) -> Result<Pages<T>, Error> {
+        let url = self.own_link(&cursor.link)?;
+        Ok(Pages::new(self.clone(), RESUME, url, cursor.eventual))
     }
 
     /// The cloud.
@@ -288,10 +283,9 @@ impl GraphClient {
             .with_body_limit(inner.body_limit);
         match inner.pipeline.send(call).await {
             Ok(response) => Ok(Response::new(response)),
-            Err(entra_core::Error::Response(response)) => Err(graph_error::decode_response(
-                &response,
-                Some(route.permission),
-            )),
+            Err(entra_core::Error::Response(response)) => {
+                Err(graph_error::decode_response(&response, route.permission))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -347,12 +341,23 @@ impl fmt::Debug for GraphClient {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
     pub(crate) name: &'static str,
-    pub(crate) permission: &'static str,
+    pub(crate) permission: Option<&'static str>,
 }
 
 impl Route {
     pub(crate) const fn new(name: &'static str, permission: &'static str) -> Self {
-        Self { name, permission }
+        Self {
+            name,
+            permission: Some(permission),
+        }
+    }
+
+    /// A call whose permission depends on what it carries.
+    pub(crate) const fn without_permission(name: &'static str) -> Self {
+        Self {
+            name,
+            permission: None,
+        }
     }
 }
 
@@ -457,5 +462,5 @@ pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 const JSON: &str = "application/json";
 const VERSION: &str = "v1.0/";
-const RESUME: Route = Route::new("GET (next page)", "the one of the listing");
+const RESUME: Route = Route::without_permission("GET (next page)");
 const DEFAULT_BODY_LIMIT: usize = 16 * 1024 * 1024;

@@ -203,7 +203,8 @@ impl Error {
     /// Meaningful only shortly after the object was made: see
     /// [`RecentlyCreated`](crate::RecentlyCreated).
     pub fn may_be_replication(&self) -> bool {
-        let Some(error) = self.graph() else {
+        // Only a plain refusal: what was waited for in vain is not waited for once more.
+        let Self::Graph(error) = self else {
             return false;
         };
         match error.status {

@@ -70,6 +70,9 @@ impl GraphError {
             (403, None) => "Give the app the permission that the call needs and grant admin \
                  consent for it (App registrations > API permissions)."
                 .to_owned(),
+            (300..=399, _) => "Something answers in the place of Microsoft Graph and redirects, \
+                 most often a firewall's sign-in page. Exempt the host of Microsoft Graph from it."
+                .to_owned(),
             (404, _) => "The object does not exist in this tenant. Check that it was not deleted, \
                  and that the tenant is the right one."
                 .to_owned(),

@@ -13,6 +13,7 @@ use entra_core::RequestIds;
 use futures_core::Stream;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::client::{CONSISTENCY_LEVEL, EVENTUAL, Request, Response, Route};
@@ -22,7 +23,7 @@ use crate::{Error, GraphClient, MalformedAnswer};
 /// A listing: a [`Stream`] of its items, with one page in memory at a time.
 ///
 /// Nothing is sent before the first item is asked for. Each item is parsed when it is asked for.
-/// After an error the stream ends, and [`next_link`](Self::next_link) tells where to go on; but a
+/// After an error the stream ends, and [`cursor`](Self::cursor) tells where to go on; but a
 /// page token that expired ([`GraphErrorCode::ExpiredPageToken`](crate::GraphErrorCode)) means
 /// that the listing must start again. A slow reader causes it: let nothing slow stand between
 /// the items.
@@ -114,10 +115,12 @@ impl<T: DeserializeOwned> Pages<T> {
                     let response = ready!(fetching.as_mut().poll(context))?;
                     self.next = None;
                     self.pages += 1;
+                    let body = PageBody::new(response.body)
+                        .map_err(|flaw| malformed(flaw, response.status, &response.ids))?;
                     self.state = State::Reading {
                         status: response.status,
                         ids: response.ids,
-                        body: PageBody::new(response.body),
+                        body,
                     };
                 }
                 State::Reading { status, ids, body } => {
@@ -170,9 +173,21 @@ impl<T> Pages<T> {
         self.next.as_ref().map(Url::as_str)
     }
 
+    /// The same as [`next_link`](Self::next_link), to be stored and given to
+    /// [`GraphClient::resume`].
+    pub fn cursor(&self) -> Option<PageCursor> {
+        self.cursor_at(self.next.as_ref())
+    }
+
     /// The page whose items are being read: going on there repeats those that were read already.
-    pub fn current_link(&self) -> Option<&str> {
-        self.current.as_ref().map(Url::as_str)
+    pub fn current_cursor(&self) -> Option<PageCursor> {
+        self.cursor_at(self.current.as_ref())
+    }
+
+    /// The same as [`delta_link`](Self::delta_link), to be stored and given to
+    /// [`GraphClient::resume`].
+    pub fn delta_cursor(&self) -> Option<PageCursor> {
+        self.cursor_at(self.delta.as_ref())
     }
 
     /// Where the next round of changes begins. Known after the last item of a delta query.
@@ -183,6 +198,13 @@ impl<T> Pages<T> {
     /// How many items there are in all pages, if the query asked for it: known with the first.
     pub fn count(&self) -> Option<u64> {
         self.count
+    }
+
+    fn cursor_at(&self, url: Option<&Url>) -> Option<PageCursor> {
+        Some(PageCursor {
+            link: url?.to_string(),
+            eventual: self.eventual,
+        })
     }
 
     fn fail(&mut self) {
@@ -201,6 +223,16 @@ impl<T: DeserializeOwned> Stream for Pages<T> {
         }
         Poll::Ready(step.transpose())
     }
+}
+
+/// A place in a listing, to be stored. The link may carry what was searched for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct PageCursor {
+    /// The link to the page.
+    pub link: String,
+    /// Whether the listing needs `ConsistencyLevel: eventual` with each page.
+    pub eventual: bool,
 }
 
 impl<T> fmt::Debug for Pages<T> {

@@ -13,7 +13,7 @@ use crate::error::Position;
 /// and after the items is read on the way. Links may stand on either side of the items.
 #[derive(Debug)]
 pub(crate) struct PageBody {
-    bytes: Bytes,
+    text: String,
     at: usize,
     place: Place,
     has_value: bool,
@@ -26,16 +26,26 @@ pub(crate) struct PageBody {
 }
 
 impl PageBody {
-    pub(crate) fn new(bytes: Bytes) -> Self {
-        Self {
-            bytes,
+    /// Takes a page over. Its bytes are checked to be UTF-8 once, as a whole, which is much
+    /// cheaper than each text by itself.
+    pub(crate) fn new(bytes: Bytes) -> Result<Self, Flaw> {
+        let text = String::from_utf8(Vec::from(bytes)).map_err(|error| {
+            let kind = match error.utf8_error().error_len() {
+                None => Malformation::Truncated,
+                Some(_) => Malformation::NotJson,
+            };
+            let valid = error.utf8_error().valid_up_to();
+            flaw_at(error.as_bytes(), valid, kind)
+        })?;
+        Ok(Self {
+            text,
             at: 0,
             place: Place::Start,
             has_value: false,
             next_link: None,
             delta_link: None,
             count: None,
-        }
+        })
     }
 
     /// The next item; nothing once the page has been read to its last byte.
@@ -61,7 +71,7 @@ impl PageBody {
     }
 
     fn begin(&mut self) -> Result<(), Flaw> {
-        if self.bytes.trim_ascii().is_empty() {
+        if self.text.as_bytes().trim_ascii().is_empty() {
             return Err(self.flaw(Malformation::Empty));
         }
         match self.token()? {
@@ -129,8 +139,10 @@ impl PageBody {
 
     /// One value of JSON at the current place.
     fn read<V: DeserializeOwned>(&mut self) -> Result<V, Flaw> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let mut values = Deserializer::from_slice(rest).into_iter::<V>();
+        // A flaw is where the value begins, not where the one before ends.
+        self.peek();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let mut values = Deserializer::from_str(rest).into_iter::<V>();
         match values.next() {
             Some(Ok(value)) => {
                 self.at += values.byte_offset();
@@ -152,7 +164,7 @@ impl PageBody {
 
     /// The next byte that is not white space (RFC 8259 2). White space is passed.
     fn peek(&mut self) -> Option<u8> {
-        let rest = self.bytes.get(self.at..)?;
+        let rest = self.text.as_bytes().get(self.at..)?;
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         let found = rest.iter().position(|byte| !is_space(byte))?;
         self.at += found;
@@ -160,18 +172,7 @@ impl PageBody {
     }
 
     fn flaw(&self, kind: Malformation) -> Flaw {
-        let before = self.bytes.get(..self.at).unwrap_or_default();
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |found| found + 1);
-        Flaw {
-            kind,
-            at: Position {
-                line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-                column: 1 + self.at.saturating_sub(line_start),
-            },
-        }
+        flaw_at(self.text.as_bytes(), self.at, kind)
     }
 }
 
@@ -190,6 +191,21 @@ enum Place {
     Item,
     AfterItem,
     End,
+}
+
+fn flaw_at(bytes: &[u8], at: usize, kind: Malformation) -> Flaw {
+    let before = bytes.get(..at).unwrap_or_default();
+    let line_start = before
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |found| found + 1);
+    Flaw {
+        kind,
+        at: Position {
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+            column: 1 + at.saturating_sub(line_start),
+        },
+    }
 }
 
 fn malformation(error: &serde_json::Error) -> Malformation {
@@ -221,6 +237,7 @@ mod tests {
         ] {
             let (items, page, flaw) = read_all(body.as_bytes());
             assert_eq!(flaw, None, "{body}");
+            let page = page.unwrap();
             assert_eq!(items, ["a", "b"], "{body}");
             assert_eq!(page.next_link.as_deref(), Some("n"), "{body}");
             assert_eq!(page.count, Some(2), "{body}");
@@ -231,7 +248,7 @@ mod tests {
     fn a_page_without_items_is_empty_and_one_without_value_is_wrong() {
         let (items, page, flaw) = read_all(br#"{"value":[],"@odata.deltaLink":"d"}"#);
         assert_eq!((items.len(), flaw), (0, None));
-        assert_eq!(page.delta_link.as_deref(), Some("d"));
+        assert_eq!(page.unwrap().delta_link.as_deref(), Some("d"));
         for (body, kind) in [
             ("{}", Malformation::Shape),
             (r#"{"@odata.count":1}"#, Malformation::Shape),
@@ -266,6 +283,20 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_that_is_no_utf_8_is_found_and_a_cut_letter_is_a_cut() {
+        let bad = b"{\"value\":[{\"id\":\"\xff\"}]}";
+        assert_eq!(
+            read_all(bad).2.map(|flaw| flaw.kind),
+            Some(Malformation::NotJson)
+        );
+        let cut = b"{\"value\":[{\"id\":\"\xc3";
+        assert_eq!(
+            read_all(cut).2.map(|flaw| flaw.kind),
+            Some(Malformation::Truncated)
+        );
+    }
+
+    #[test]
     fn a_changed_byte_never_panics() {
         let body = br#"{"@odata.nextLink":"n","value":[{"id":"a"},{"id":"b"}]}"#;
         for at in 0..body.len() {
@@ -286,14 +317,17 @@ mod tests {
         assert_eq!(flaw.unwrap().at, Position { line: 3, column: 2 });
     }
 
-    fn read_all(bytes: &[u8]) -> (Vec<String>, PageBody, Option<Flaw>) {
-        let mut page = PageBody::new(Bytes::copy_from_slice(bytes));
+    fn read_all(bytes: &[u8]) -> (Vec<String>, Option<PageBody>, Option<Flaw>) {
         let mut items = Vec::new();
+        let mut page = match PageBody::new(Bytes::copy_from_slice(bytes)) {
+            Ok(page) => page,
+            Err(flaw) => return (items, None, Some(flaw)),
+        };
         loop {
             match page.next::<Item>() {
                 Ok(Some(item)) => items.push(item.id),
-                Ok(None) => return (items, page, None),
-                Err(flaw) => return (items, page, Some(flaw)),
+                Ok(None) => return (items, Some(page), None),
+                Err(flaw) => return (items, Some(page), Some(flaw)),
             }
         }
     }

@@ -1,7 +1,9 @@
 //! Service principals: what an app is within a tenant.
 
+use std::time::Duration;
+
 use entra_core::{ClientId, ObjectId};
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_with::rust::double_option;
@@ -115,12 +117,22 @@ impl<'a> ServicePrincipals<'a> {
             Ok(response) => return response.json(),
             Err(error) => error,
         };
-        let is_taken =
-            error.status() == Some(http::StatusCode::CONFLICT) || error.says_already_there();
-        if is_taken && let Some(existing) = self.by_app_id(client_id).await? {
-            return Ok(existing);
+        if error.status() != Some(StatusCode::CONFLICT) && !error.says_already_there() {
+            return Err(error);
         }
-        Err(error)
+        // It was made elsewhere or just now, and the replica that is asked may not know it yet.
+        let window = self
+            .client
+            .recently_created("the service principal")
+            .within(EXISTING_VISIBLE_WITHIN);
+        loop {
+            if let Some(existing) = self.by_app_id(client_id).await? {
+                return Ok(existing);
+            }
+            if window.pause(None).await.is_err() {
+                return Err(error);
+            }
+        }
     }
 
     /// Updates what is set in `patch`.
@@ -172,6 +184,10 @@ const GET: Route = Route::new("GET /servicePrincipals/{id}", "Application.Read.A
 const CREATE: Route = Route::new("POST /servicePrincipals", WRITE_PERMISSION);
 const UPDATE: Route = Route::new("PATCH /servicePrincipals/{id}", WRITE_PERMISSION);
 const DELETE: Route = Route::new("DELETE /servicePrincipals/{id}", WRITE_PERMISSION);
+
+/// How long one that is said to exist may stay out of sight. After that something else has its
+/// name.
+const EXISTING_VISIBLE_WITHIN: Duration = Duration::from_secs(60);
 
 const SELECT: &[&str] = &[
     "id",

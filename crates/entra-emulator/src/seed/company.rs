@@ -406,9 +406,10 @@ const GROUPS: [(&str, &str, &[&str]); 8] = [
 ];
 
 type Text = &'static str;
+type Device = (Text, (Text, Text), (Text, Text), Option<bool>);
 
 /// Display name, system and its version, maker and model, compliance.
-const DEVICES: [(Text, (Text, Text), (Text, Text), Option<bool>); 12] = [
+const DEVICES: [Device; 12] = [
     (
         "LT-0001",
         ("Windows", "10.0.26100.2314"),

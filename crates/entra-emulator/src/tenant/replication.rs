@@ -23,15 +23,6 @@ pub(crate) struct Replication {
 }
 
 impl Replication {
-    /// Every write is seen at once.
-    pub(crate) fn immediate() -> Self {
-        Self {
-            objects: Duration::ZERO,
-            assignments: Duration::ZERO,
-            tokens: Duration::ZERO,
-        }
-    }
-
     /// New objects take this long, assignments six times as long to be listed, and twice as long
     /// to reach a token: the proportions of the default.
     pub(crate) fn with_delay(delay: Duration) -> Self {

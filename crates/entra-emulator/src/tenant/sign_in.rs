@@ -198,6 +198,10 @@ impl Tenant {
     }
 
     /// The user, if the name and the password are right and the account is enabled.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the grants that sign a user in will call it")
+    )]
     pub(crate) fn authenticate_user(
         &self,
         user_principal_name: &str,

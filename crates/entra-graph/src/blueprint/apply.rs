@@ -15,8 +15,8 @@ use super::plan::TenantView;
 use super::{Blueprint, Platform, Registration, SecretDeclaration};
 use crate::{
     Application, Error, GRAPH_APP_ID, GraphClient, ImplicitGrantSettings, KeyCredential, NewKey,
-    PasswordCredential, Permission, PermissionCatalog, PermissionId, PublicClientSettings,
-    RecentlyCreated, RequiredResourceAccess, SpaSettings, Upserted, WebSettings,
+    PasswordCredential, Permission, PermissionId, PublicClientSettings, RecentlyCreated,
+    RequiredResourceAccess, SpaSettings, Upserted, WebSettings,
 };
 
 impl Blueprint {
@@ -37,9 +37,9 @@ impl Blueprint {
             blueprint: self,
             graph,
             host,
-            catalog: &tenant.catalog,
+            tenant: &tenant,
         };
-        let application = steps.registration(tenant.application).await?;
+        let application = steps.registration().await?;
         let (client_id, object_id) = ids(&application)?;
         let application = steps.app_id_uris(application).await?;
         let service_principal_id = steps.service_principal(&client_id).await?;
@@ -248,7 +248,7 @@ struct Steps<'a> {
     blueprint: &'a Blueprint,
     graph: &'a GraphClient,
     host: &'a dyn LinkHost,
-    catalog: &'a PermissionCatalog,
+    tenant: &'a TenantView,
 }
 
 impl Steps<'_> {
@@ -262,17 +262,19 @@ impl Steps<'_> {
     }
 
     /// Step 1: the registration is there and says what the blueprint says.
-    async fn registration(&self, found: Option<Application>) -> Result<Application, Error> {
+    async fn registration(&self) -> Result<Application, Error> {
         self.begin(1, "app registration");
         let applications = self.graph.applications();
-        let object_id = match (&self.blueprint.registration, found) {
+        let object_id = match (&self.blueprint.registration, &self.tenant.application) {
             (_, Some(application)) => {
-                let (_, object_id) = ids(&application)?;
-                let patch = self.wanted(Some(&application))?;
+                let (_, object_id) = ids(application)?;
+                let patch = self.wanted(Some(application))?;
                 if patch == Application::default() {
-                    return Ok(application);
+                    return Ok(application.clone());
                 }
-                applications.update(&object_id, &patch).await?;
+                self.recent("the app registration")
+                    .once_known(|| applications.update(&object_id, &patch))
+                    .await?;
                 object_id
             }
             (Registration::Adopted(client_id), None) => {
@@ -290,7 +292,13 @@ impl Steps<'_> {
     async fn create(&self, key: &str) -> Result<ObjectId, Error> {
         let applications = self.graph.applications();
         let wanted = self.wanted(None)?;
-        match applications.upsert(key, &wanted).await? {
+        // An earlier apply may have made it a moment ago: a replica then neither finds it nor
+        // makes another one.
+        let upserted = self
+            .recent("the app registration")
+            .once_known(|| applications.upsert(key, &wanted))
+            .await?;
+        match upserted {
             Upserted::Created(application) => Ok(ids(&application)?.1),
             Upserted::Updated => {
                 let application = self
@@ -436,7 +444,10 @@ impl Steps<'_> {
             identifier_uris: Some(uris),
             ..Application::default()
         };
-        self.graph.applications().update(&object_id, &patch).await?;
+        let applications = self.graph.applications();
+        self.recent("the app registration")
+            .once_known(|| applications.update(&object_id, &patch))
+            .await?;
         self.settled(&object_id, |application| {
             let present = application.identifier_uris.as_deref().unwrap_or_default();
             Ok(self
@@ -471,7 +482,7 @@ impl Steps<'_> {
     async fn consent(&self, principal: &ObjectId) -> Result<(), Error> {
         self.begin(4, "admin consent");
         let consent = self.graph.consent();
-        let Some(resource) = self.catalog.resource() else {
+        let Some(resource) = self.tenant.catalog.resource() else {
             return if self.blueprint.permissions.is_empty() {
                 Ok(())
             } else {
@@ -480,7 +491,8 @@ impl Steps<'_> {
                 ))
             };
         };
-        for permission in self.blueprint.application_permissions() {
+        let missing = |permission: &&Permission| self.tenant.grants(permission) != Some(true);
+        for permission in self.blueprint.application_permissions().filter(missing) {
             let role = self.resolve(permission)?.id;
             self.recent("the service principal")
                 .once_known(|| consent.grant_app_role(principal, resource, &role))
@@ -489,6 +501,7 @@ impl Steps<'_> {
         let scopes: Vec<&str> = self
             .blueprint
             .delegated_permissions()
+            .filter(missing)
             .map(Permission::name)
             .collect();
         if !scopes.is_empty() {
@@ -510,8 +523,8 @@ impl Steps<'_> {
         }
         let (_, object_id) = ids(application)?;
         let applications = self.graph.applications();
-        applications
-            .add_certificate(&object_id, NewKey::from(certificate))
+        self.recent("the app registration")
+            .once_known(|| applications.add_certificate(&object_id, NewKey::from(certificate)))
             .await
             .map(drop)
     }
@@ -549,8 +562,9 @@ impl Steps<'_> {
         let (client_id, object_id) = ids(application)?;
         let applications = self.graph.applications();
         let end = self.now().saturating_add(declared.lifetime);
-        let issued = applications
-            .add_password(&object_id, &declared.name, Some(end))
+        let issued = self
+            .recent("the app registration")
+            .once_known(|| applications.add_password(&object_id, &declared.name, Some(end)))
             .await?;
         let secret = IssuedSecret {
             client_id,
@@ -562,8 +576,9 @@ impl Steps<'_> {
             .keep_secret(&secret)
             .await
             .map_err(|error| Error::Host(error.into()))?;
-        applications
-            .add_tag(&object_id, &kept_tag(&secret.key_id))
+        let tag = kept_tag(&secret.key_id);
+        self.recent("the app registration")
+            .once_known(|| applications.add_tag(&object_id, &tag))
             .await
     }
 
@@ -604,7 +619,7 @@ impl Steps<'_> {
     }
 
     fn resolve(&self, permission: &Permission) -> Result<PermissionId, Error> {
-        Ok(self.catalog.resolve(permission)?)
+        Ok(self.tenant.catalog.resolve(permission)?)
     }
 
     fn recent(&self, what: &'static str) -> RecentlyCreated {

@@ -355,7 +355,7 @@ impl OwnView {
     fn is_granted(&self, permission: &Permission) -> Option<bool> {
         let tenant = self.tenant.as_ref()?;
         tenant.service_principal.as_ref()?;
-        Some(tenant.grants(permission))
+        tenant.grants(permission)
     }
 
     /// The end of the secret in use: the blueprint's own, or the only one there is.

@@ -9,8 +9,8 @@ use time::{Duration, OffsetDateTime};
 use super::preflight::{self, Refusal};
 use super::{Blueprint, Platform, Registration, apply};
 use crate::{
-    Application, ConsentType, Error, GRAPH_APP_ID, GraphClient, Permission, PermissionCatalog,
-    PermissionKind, ServicePrincipal, SignInAudience,
+    Application, Error, GRAPH_APP_ID, GraphClient, Permission, PermissionCatalog, PermissionKind,
+    ServicePrincipal, SignInAudience,
 };
 
 impl Blueprint {
@@ -134,8 +134,12 @@ impl Blueprint {
             plan.changes.push(Change::CreateServicePrincipal);
         }
         for permission in &self.permissions {
-            if !tenant.grants(permission) {
-                plan.changes.push(Change::Consent(permission.clone()));
+            match tenant.grants(permission) {
+                Some(true) => {}
+                Some(false) => plan.changes.push(Change::Consent(permission.clone())),
+                None => plan.notes.push(format!(
+                    "whether {permission} was consented to may not be read"
+                )),
             }
         }
         plan.note_extra_permissions(self, tenant);
@@ -209,13 +213,13 @@ impl Plan {
     }
 
     fn note_extra_permissions(&mut self, blueprint: &Blueprint, tenant: &TenantView) {
-        for extra in tenant
-            .granted
-            .difference(&blueprint.permissions.iter().cloned().collect())
-        {
-            self.notes.push(format!(
-                "{extra} was consented to, is not needed, and is kept"
-            ));
+        let granted = [&tenant.granted_roles, &tenant.granted_scopes];
+        for extra in granted.into_iter().flatten().flatten() {
+            if !blueprint.permissions.contains(extra) {
+                self.notes.push(format!(
+                    "{extra} was consented to, is not needed, and is kept"
+                ));
+            }
         }
     }
 }
@@ -392,10 +396,10 @@ pub(super) struct TenantView {
     pub(super) catalog: PermissionCatalog,
     pub(super) application: Option<Application>,
     pub(super) service_principal: Option<ServicePrincipal>,
-    /// What is consented to on Microsoft Graph.
-    granted: BTreeSet<Permission>,
-    /// The adopted application exists as far as we know, and may not be read.
-    unreadable: bool,
+    /// The application permissions that are consented to, where that may be read.
+    granted_roles: Option<BTreeSet<Permission>>,
+    /// The delegated ones, likewise.
+    granted_scopes: Option<BTreeSet<Permission>>,
     notes: Vec<String>,
 }
 
@@ -405,28 +409,31 @@ impl TenantView {
             catalog: PermissionCatalog::read(graph).await?,
             application: None,
             service_principal: None,
-            granted: BTreeSet::new(),
-            unreadable: false,
+            granted_roles: Some(BTreeSet::new()),
+            granted_scopes: Some(BTreeSet::new()),
             notes: Vec::new(),
         };
-        match view.read_registration(blueprint, graph).await {
-            Err(error) if error.is_forbidden() && blueprint.is_adopted() => {
-                view.unreadable = true;
-                view.notes.push(
-                    "the application may not read itself; test the connection to see which \
-                     permissions it has, and compare the rest with the guide"
-                        .to_owned(),
-                );
-                return Ok(view);
+        if readable(view.read_registration(blueprint, graph).await)?.is_none() {
+            if !blueprint.is_adopted() {
+                return Err(Error::InvalidRequest(
+                    "the set-up credential may not read applications; it needs Application.ReadWrite.All",
+                ));
             }
-            other => other?,
+            view.notes.push(UNREADABLE.to_owned());
+            return Ok(view);
         }
         let Some(client_id) = view.application.as_ref().and_then(|app| app.app_id) else {
             return Ok(view);
         };
-        view.service_principal = graph.service_principals().by_app_id(&client_id).await?;
+        let found = graph.service_principals().by_app_id(&client_id).await;
+        let Some(found) = readable(found)? else {
+            (view.granted_roles, view.granted_scopes) = (None, None);
+            return Ok(view);
+        };
+        view.service_principal = found;
         if let Some(principal) = view.service_principal.as_ref().and_then(|sp| sp.id) {
-            view.read_consent(graph, principal).await?;
+            view.granted_roles = readable(known(view.read_roles(graph, &principal).await))?;
+            view.granted_scopes = readable(view.read_scopes(graph, &principal).await)?.flatten();
         }
         Ok(view)
     }
@@ -446,31 +453,48 @@ impl TenantView {
         Ok(())
     }
 
-    async fn read_consent(
-        &mut self,
+    async fn read_roles(
+        &self,
         graph: &GraphClient,
-        principal: ObjectId,
-    ) -> Result<(), Error> {
-        let resource = self.catalog.resource().copied();
-        let mut roles = graph.consent().app_roles_of(&principal);
+        principal: &ObjectId,
+    ) -> Result<BTreeSet<Permission>, Error> {
+        let mut granted = BTreeSet::new();
+        let mut roles = graph.consent().app_roles_of(principal);
         while let Some(assignment) = roles.try_next().await? {
             let name = assignment
                 .app_role_id
                 .and_then(|id| self.catalog.name(PermissionKind::Application, &id));
-            if let (true, Some(name)) = (assignment.resource_id == resource, name) {
-                self.granted
-                    .insert(Permission::application(name.to_owned()));
+            // Where the resource may not be read, the role's id alone identifies it.
+            let of_graph = self
+                .catalog
+                .resource()
+                .is_none_or(|resource| assignment.resource_id.as_ref() == Some(resource));
+            if let (true, Some(name)) = (of_graph, name) {
+                granted.insert(Permission::application(name.to_owned()));
             }
         }
-        let mut grants = graph.consent().scopes_of(&principal);
-        while let Some(grant) = grants.try_next().await? {
-            let is_for_all = grant.consent_type == Some(ConsentType::AllPrincipals);
-            if is_for_all && grant.resource_id == resource {
-                let scopes = grant.scopes().map(str::to_owned).map(Permission::delegated);
-                self.granted.extend(scopes);
-            }
-        }
-        Ok(())
+        Ok(granted)
+    }
+
+    /// Nothing where the resource may not be read: a grant names it by its object id alone.
+    async fn read_scopes(
+        &self,
+        graph: &GraphClient,
+        principal: &ObjectId,
+    ) -> Result<Option<BTreeSet<Permission>>, Error> {
+        let Some(resource) = self.catalog.resource() else {
+            return Ok(None);
+        };
+        let grant = graph
+            .consent()
+            .tenant_wide_grant(principal, resource)
+            .await?;
+        let scopes = grant
+            .iter()
+            .flat_map(|grant| grant.scopes())
+            .map(|scope| Permission::delegated(scope.to_owned()))
+            .collect();
+        Ok(Some(scopes))
     }
 
     fn target(&self, blueprint: &Blueprint) -> Target {
@@ -507,11 +531,36 @@ impl TenantView {
             .any(|access| access.id == wanted.id)
     }
 
-    /// Whether an administrator consented to the permission.
-    pub(super) fn grants(&self, permission: &Permission) -> bool {
-        self.granted.contains(permission)
+    /// Whether an administrator consented to the permission, where that may be read.
+    pub(super) fn grants(&self, permission: &Permission) -> Option<bool> {
+        let granted = match permission.kind() {
+            PermissionKind::Application => &self.granted_roles,
+            PermissionKind::Delegated => &self.granted_scopes,
+        };
+        granted.as_ref().map(|granted| granted.contains(permission))
     }
 }
+
+/// Empty for what hangs on an object that a replica does not know yet: an earlier apply made it
+/// a moment ago.
+fn known<T: Default>(result: Result<T, Error>) -> Result<T, Error> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(T::default()),
+        other => other,
+    }
+}
+
+/// Nothing for what the caller may not read.
+fn readable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const UNREADABLE: &str = "the application may not read itself; test the connection to see which \
+                          permissions it has, and compare the rest with the guide";
 
 impl Blueprint {
     pub(super) fn is_adopted(&self) -> bool {

@@ -7,8 +7,8 @@ use super::plan::TenantView;
 use super::redirect_uri::{self, Platform, RedirectUriFault};
 use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Registration};
 use crate::{
-    AppManagementPolicy, CredentialRestriction, Error, Filter, GraphClient, Query, RestrictionType,
-    UnknownPermission,
+    AppManagementPolicy, Application, CredentialRestriction, Error, Filter, GraphClient, Query,
+    RestrictionType, UnknownPermission,
 };
 
 /// Something that the tenant would refuse. Plain data.
@@ -244,7 +244,7 @@ async fn check_app_id_uris(
                 verified: verified.clone(),
             }),
         }
-        if let Some(owner) = owner_of(graph, uri).await? {
+        if let Some(owner) = owner_of(blueprint, graph, uri).await? {
             refusals.push(Refusal::AppIdUriTaken {
                 uri: uri.clone(),
                 owner,
@@ -280,16 +280,28 @@ fn unverified_host(uri: &str, verified: &[String], tenant_id: Option<String>) ->
     }
 }
 
-/// The display name of the application that has the URI already.
-async fn owner_of(graph: &GraphClient, uri: &str) -> Result<Option<String>, Error> {
+/// The display name of the other application that has the URI already.
+async fn owner_of(
+    blueprint: &Blueprint,
+    graph: &GraphClient,
+    uri: &str,
+) -> Result<Option<String>, Error> {
     let query = Query::new()
-        .select(["id", "appId", "displayName"])
+        .select(["id", "appId", "displayName", "uniqueName"])
         .filter(Filter::any("identifierUris", uri));
-    match graph.applications().list(query).try_next().await {
-        Ok(found) => Ok(found.map(|application| application.display_name.unwrap_or_default())),
-        Err(error) if error.is_forbidden() => Ok(None),
-        Err(error) => Err(error),
-    }
+    let owner = match graph.applications().list(query).try_next().await {
+        Ok(owner) => owner,
+        Err(error) if error.is_forbidden() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The blueprint's own application may have it, where a replica did not show that just now.
+    let is_other = |owner: &Application| match &blueprint.registration {
+        Registration::Keyed(key) => owner.unique_name.as_ref() != Some(key),
+        Registration::Adopted(client_id) => owner.app_id.as_ref() != Some(client_id),
+    };
+    Ok(owner
+        .filter(is_other)
+        .map(|owner| owner.display_name.unwrap_or_default()))
 }
 
 /// Microsoft Learn, "Microsoft Entra application management policies".

@@ -10,40 +10,44 @@ use entra_emulator::{Emulator, Seed};
 use entra_graph::GraphClient;
 
 /// A tenant, and what a test reaches it with.
-pub struct LocalTenant {
-    pub emulator: Emulator,
+pub(crate) struct LocalTenant {
+    pub(crate) emulator: Emulator,
 }
 
 impl LocalTenant {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             emulator: Emulator::new(Seed::default()),
         }
     }
 
-    pub fn authority(&self) -> Authority {
+    pub(crate) fn authority(&self) -> Authority {
         let tenant = Tenant::parse(&self.emulator.tenant_id()).unwrap();
         Authority::new(self.emulator.cloud(), tenant)
     }
 
-    pub fn pipeline(&self) -> Pipeline {
+    pub(crate) fn pipeline(&self) -> Pipeline {
         self.pipeline_over(Arc::new(self.emulator.clone()))
     }
 
-    pub fn pipeline_over(&self, http: Arc<dyn HttpClient>) -> Pipeline {
+    pub(crate) fn pipeline_over(&self, http: Arc<dyn HttpClient>) -> Pipeline {
         Pipeline::over(http).with_clock(self.emulator.clock())
     }
 
-    pub fn client(&self, client_id: ClientId, credential: ClientCredential) -> ConfidentialClient {
+    pub(crate) fn client(
+        &self,
+        client_id: ClientId,
+        credential: ClientCredential,
+    ) -> ConfidentialClient {
         ConfidentialClient::new(self.authority(), client_id, credential, self.pipeline()).unwrap()
     }
 
     /// Graph with the credential of the application that may set others up.
-    pub fn setup_graph(&self) -> GraphClient {
+    pub(crate) fn setup_graph(&self) -> GraphClient {
         self.setup_graph_over(Arc::new(self.emulator.clone()))
     }
 
-    pub fn setup_graph_over(&self, http: Arc<dyn HttpClient>) -> GraphClient {
+    pub(crate) fn setup_graph_over(&self, http: Arc<dyn HttpClient>) -> GraphClient {
         let app = self.emulator.setup_app();
         let pipeline = self.pipeline_over(http);
         let credential = ConfidentialClient::new(
@@ -57,7 +61,7 @@ impl LocalTenant {
     }
 
     /// The tenant's default domain.
-    pub async fn domain(&self) -> String {
+    pub(crate) async fn domain(&self) -> String {
         let organization = self.setup_graph().organization().get().await.unwrap();
         let domains = organization.verified_domains.unwrap();
         let default = domains
