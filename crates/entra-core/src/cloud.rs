@@ -215,16 +215,21 @@ pub enum CloudError {
 pub(crate) fn is_secure(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,
-        "http" => match url.host() {
-            Some(Host::Domain(name)) => {
-                let name = name.to_ascii_lowercase();
-                name == "localhost" || name.ends_with(".localhost")
-            }
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        },
+        "http" => is_loopback(url),
         _ => false,
+    }
+}
+
+/// Whether a URL leads to this machine (RFC 6761 6.3 for the names).
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -285,7 +290,11 @@ const CLOUDS: [Row; 7] = [
         cloud: Builtin::Public,
         name: "public",
         login: "https://login.microsoftonline.com",
-        aliases: &["login.windows.net", "login.microsoft.com", "sts.windows.net"],
+        aliases: &[
+            "login.windows.net",
+            "login.microsoft.com",
+            "sts.windows.net",
+        ],
         graph: "https://graph.microsoft.com",
         portal: Some("https://entra.microsoft.com"),
     },
@@ -398,25 +407,51 @@ mod tests {
             "http://localhost",
             "http://login.localhost",
         ] {
-            assert!(Cloud::custom(accepted, "https://graph.example").is_ok(), "{accepted}");
+            assert!(
+                Cloud::custom(accepted, "https://graph.example").is_ok(),
+                "{accepted}"
+            );
         }
         let host = || "entra.example".to_owned();
         for (refused, error) in [
-            ("http://entra.example", CloudError::NotHttps { host: host() }),
+            (
+                "http://entra.example",
+                CloudError::NotHttps { host: host() },
+            ),
             ("ftp://entra.example", CloudError::NotHttps { host: host() }),
-            ("https://entra.example/path", CloudError::NotAnOrigin { host: host() }),
-            ("https://entra.example?x", CloudError::NotAnOrigin { host: host() }),
-            ("https://me@entra.example", CloudError::NotAnOrigin { host: host() }),
+            (
+                "https://entra.example/path",
+                CloudError::NotAnOrigin { host: host() },
+            ),
+            (
+                "https://entra.example?x",
+                CloudError::NotAnOrigin { host: host() },
+            ),
+            (
+                "https://me@entra.example",
+                CloudError::NotAnOrigin { host: host() },
+            ),
             ("entra.example", CloudError::NotAUrl { found: host() }),
         ] {
-            assert_eq!(Cloud::custom(refused, "https://g.example"), Err(error), "{refused}");
+            assert_eq!(
+                Cloud::custom(refused, "https://g.example"),
+                Err(error),
+                "{refused}"
+            );
         }
     }
 
     #[test]
     fn loopback_cannot_be_imitated_by_a_name() {
-        for refused in ["http://localhost.example", "http://127.0.0.1.example", "http://0.0.0.0"] {
-            assert!(Cloud::custom(refused, "https://graph.example").is_err(), "{refused}");
+        for refused in [
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://0.0.0.0",
+        ] {
+            assert!(
+                Cloud::custom(refused, "https://graph.example").is_err(),
+                "{refused}"
+            );
         }
     }
 }

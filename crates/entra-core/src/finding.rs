@@ -92,7 +92,12 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { check, outcome, detail, .. } = self;
+        let Self {
+            check,
+            outcome,
+            detail,
+            ..
+        } = self;
         write!(f, "{outcome:<8} {check}: {detail}")?;
         if let Some(remedy) = &self.remedy {
             write!(f, "\n         -> {remedy}")?;

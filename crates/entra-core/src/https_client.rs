@@ -1,17 +1,19 @@
 //! The [`HttpClient`] for the network, over reqwest. No other file knows reqwest.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use url::Url;
 
-use crate::cloud::is_secure;
-use crate::{Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
+use crate::cloud::{is_loopback, is_secure};
+use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
 
 /// An HTTPS client: https only but for loopback, redirects off (a redirect would carry the
 /// form body, and with it a client secret, to another origin), the system's certificate
-/// authorities, no proxy unless asked for.
+/// authorities, no proxy unless asked for, and none for loopback.
 ///
 /// ```no_run
 /// use entra_core::{Cloud, HttpsClient};
@@ -21,9 +23,11 @@ use crate::{Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKin
 /// let client = HttpsClient::for_cloud(&cloud)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpsClient {
     client: reqwest::Client,
+    /// For this machine's own ports, which no proxy may see: plain http is safe only there.
+    loopback: reqwest::Client,
 }
 
 impl HttpsClient {
@@ -42,30 +46,24 @@ impl HttpsClient {
 
     /// A client with these options.
     pub fn with_options(options: HttpsClientOptions) -> Result<Self, HttpsClientError> {
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(options.connect_timeout)
-            .user_agent(concat!("entra-core/", env!("CARGO_PKG_VERSION")));
-        builder = match options.proxy {
-            Proxy::None => builder.no_proxy(),
-            Proxy::System => builder,
-            Proxy::Url(url) => builder.no_proxy().proxy(
-                reqwest::Proxy::all(url.expose()).map_err(|_| HttpsClientError::ProxyUrl)?,
-            ),
+        let roots = options.roots()?;
+        let direct = options.builder(&roots).no_proxy();
+        let proxied = match &options.proxy {
+            Proxy::None => None,
+            Proxy::System => Some(options.builder(&roots)),
+            Proxy::Url(url) => Some(options.builder(&roots).no_proxy().proxy(proxy(url)?)),
         };
-        if let Some(pem) = options.root_ca_pem {
-            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))?;
-            if roots.is_empty() {
-                return Err(HttpsClientError::NoRootCa);
-            }
-            builder = builder.tls_certs_merge(roots);
-        }
-        let client = builder
-            .build()
-            .map_err(|error| HttpsClientError::Client(error.without_url().into()))?;
-        Ok(Self { client })
+        let build = |builder: reqwest::ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| HttpsClientError::Client(error.without_url().into()))
+        };
+        let loopback = build(direct)?;
+        let client = match proxied {
+            Some(proxied) => build(proxied)?,
+            None => loopback.clone(),
+        };
+        Ok(Self { client, loopback })
     }
 
     async fn exchange(
@@ -78,12 +76,23 @@ impl HttpsClient {
             return Err(TransportError::new(TransportErrorKind::Request).with_source(InsecureUrl));
         }
         *request.timeout_mut() = Some(limits.deadline);
-        let mut answer = self.client.execute(request).await.map_err(transport_error)?;
+        let client = match is_loopback(request.url()) {
+            true => &self.loopback,
+            false => &self.client,
+        };
+        let mut answer = client.execute(request).await.map_err(transport_error)?;
         let mut response = http::Response::new(());
         *response.status_mut() = answer.status();
         std::mem::swap(response.headers_mut(), answer.headers_mut());
         let body = read_body(answer, limits.body).await?;
         Ok(response.map(|()| body))
+    }
+}
+
+impl fmt::Debug for HttpsClient {
+    /// Without the options: reqwest shows a proxy's URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpsClient").finish_non_exhaustive()
     }
 }
 
@@ -110,6 +119,36 @@ pub struct HttpsClientOptions {
     pub connect_timeout: Duration,
 }
 
+impl HttpsClientOptions {
+    fn roots(&self) -> Result<Vec<reqwest::Certificate>, HttpsClientError> {
+        let Some(pem) = &self.root_ca_pem else {
+            return Ok(Vec::new());
+        };
+        let roots = Certificate::all_from_pem(pem)
+            .map_err(|error| HttpsClientError::RootCa(error.into()))?;
+        if roots.is_empty() {
+            return Err(HttpsClientError::NoRootCa);
+        }
+        roots
+            .iter()
+            .map(|root| reqwest::Certificate::from_der(root.der()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| HttpsClientError::RootCa(error.without_url().into()))
+    }
+
+    fn builder(&self, roots: &[reqwest::Certificate]) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(self.connect_timeout)
+            .user_agent(concat!("entra-core/", env!("CARGO_PKG_VERSION")));
+        if roots.is_empty() {
+            return builder;
+        }
+        builder.tls_certs_merge(roots.iter().cloned())
+    }
+}
+
 impl Default for HttpsClientOptions {
     fn default() -> Self {
         Self {
@@ -129,7 +168,8 @@ pub enum Proxy {
     None,
     /// As the system's settings and the environment (`HTTPS_PROXY`, `NO_PROXY`) say.
     System,
-    /// This proxy. The URL may carry a user and a password, so it is a secret.
+    /// This proxy, like `http://proxy.example:8080`. The URL may carry a user and a password, so
+    /// it is a secret.
     Url(Secret),
 }
 
@@ -155,6 +195,15 @@ pub enum HttpsClientError {
 #[derive(Debug, thiserror::Error)]
 #[error("the URL is not https")]
 struct InsecureUrl;
+
+/// Stricter than reqwest, which would take a password without a host for a host.
+fn proxy(url: &Secret) -> Result<reqwest::Proxy, HttpsClientError> {
+    Url::parse(url.expose())
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .and_then(|url| reqwest::Proxy::all(url).ok())
+        .ok_or(HttpsClientError::ProxyUrl)
+}
 
 async fn read_body(mut answer: reqwest::Response, limit: usize) -> Result<Bytes, TransportError> {
     let too_large = || TransportError::new(TransportErrorKind::BodyTooLarge { limit });
@@ -193,15 +242,23 @@ fn transport_error(error: reqwest::Error) -> TransportError {
     TransportError::new(kind).with_source(error.without_url())
 }
 
-/// reqwest reports a failed handshake as a failed connection; rustls' own text tells them apart.
+/// reqwest reports a failed handshake as a failed connection. rustls' refusals come as invalid
+/// data; a peer that hangs up in the middle does not, and may do better the next time.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut source = StdError::source(error);
     while let Some(cause) = source {
-        let text = cause.to_string();
-        if text.contains("certificate") || text.contains("handshake") {
+        if is_invalid_data(cause) {
             return true;
         }
         source = cause.source();
     }
     false
+}
+
+/// An I/O error within an I/O error is not among its sources.
+fn is_invalid_data(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        error.kind() == std::io::ErrorKind::InvalidData
+            || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
+    })
 }

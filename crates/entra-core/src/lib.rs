@@ -1,19 +1,102 @@
-//! Identity of an application at Microsoft Entra ID.
+//! Identity of an application at Microsoft Entra ID: clouds, tenants, credentials, tokens, and an
+//! HTTP pipeline for calls to its services.
+//!
+//! # Sign in as an application
+//!
+//! ```
+//! use entra_core::{
+//!     Authority, ClientCredential, ClientId, ClientSecret, Cloud, ConfidentialClient, HttpClient,
+//!     Pipeline, Tenant, TokenRequest,
+//! };
+//!
+//! async fn graph_token(http: impl HttpClient + 'static) -> Result<(), Box<dyn std::error::Error>> {
+//!     // Everything pasted is checked: a secret's id given as the secret is refused here.
+//!     let authority = Authority::new(Cloud::public(), Tenant::parse("contoso.onmicrosoft.com")?);
+//!     let client_id = ClientId::parse("11111111-2222-4333-8444-555555555555")?;
+//!     let secret = ClientSecret::parse("Ab8Q~pasted-from-the-portal")?;
+//!     // `HttpsClient` is the client for the network. One pipeline does for the whole process.
+//!     let app = ConfidentialClient::new(
+//!         authority,
+//!         client_id,
+//!         ClientCredential::secret(secret),
+//!         Pipeline::new(http),
+//!     )?;
+//!     match app.token(&TokenRequest::new([Cloud::public().graph_scope()])).await {
+//!         Ok(token) => println!("valid until {}", token.expires_on()),
+//!         Err(error) => println!("{error}. {}", error.admin_hint()),
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A certificate is safer than a secret: [`SigningCertificate`] makes one, reads the usual files
+//! and says what is wrong with the others. [`Call`] and [`Pipeline::send`] carry a token to any
+//! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
+//!
+//! # What holds
+//!
+//! One request per missing token, however many ask; no lock for a cached one; a valid token is
+//! never withheld because its refresh failed. A request is repeated only where that is harmless,
+//! and never beyond its deadline. Redirects are not followed, bodies are limited, plain http stays
+//! on this machine. No secret is in any `Debug`, error or log line, and no feature changes that.
+//!
+//! | File | Follows | Checked by |
+//! |---|---|---|
+//! | `application` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
+//! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
+//! | `certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
+//! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
+//! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `secret` | nothing is shown | `tests/secret.rs` |
+//! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
+//!
+//! # Features
+//!
+//! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
+//! certificates, over rcgen; loading them needs no feature. The only crypto provider is aws-lc-rs.
 
+mod aadsts;
+mod application;
+mod certificate;
+mod client_credential;
 mod clock;
 mod cloud;
+mod error;
 mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod pipeline;
+mod retry;
 mod secret;
 mod tenant;
+mod throttle;
+mod token;
+mod token_endpoint;
 
+pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
+pub use application::ConfidentialClient;
+pub use certificate::{
+    Certificate, CertificateError, CertificateOptions, RsaKeySize, SigningCertificate,
+};
+pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use error::{Error, ErrorResponse, RequestIds};
 pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use pipeline::{Call, Pipeline};
+pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
+pub use throttle::ThrottleScope;
+pub use token::{AccessToken, TokenCredential, TokenRequest};
+pub use token_endpoint::TokenError;
+
+/// The README's example is compiled with the others.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

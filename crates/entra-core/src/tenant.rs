@@ -336,7 +336,10 @@ mod tests {
         for (text, expected) in [
             ("72f988bf-86f1-41af-91ab-2d7cd011db47", Tenant::Id(id)),
             ("\"72F988BF-86F1-41AF-91AB-2D7CD011DB47\"", Tenant::Id(id)),
-            ("Contoso.OnMicrosoft.com", Tenant::Domain("contoso.onmicrosoft.com".into())),
+            (
+                "Contoso.OnMicrosoft.com",
+                Tenant::Domain("contoso.onmicrosoft.com".into()),
+            ),
             ("Common", Tenant::Common),
             ("organizations", Tenant::Organizations),
             ("consumers", Tenant::Consumers),
@@ -354,8 +357,17 @@ mod tests {
             (" {} ", IdError::Empty { kind }),
             ("contoso", IdError::NotAGuid { kind, length: 7 }),
             ("-a.example", IdError::NotAGuid { kind, length: 10 }),
-            ("00000000-0000-0000-0000-000000000000", IdError::Nil { kind }),
-            ("https://contoso.com", IdError::Url { kind, contains: None }),
+            (
+                "00000000-0000-0000-0000-000000000000",
+                IdError::Nil { kind },
+            ),
+            (
+                "https://contoso.com",
+                IdError::Url {
+                    kind,
+                    contains: None,
+                },
+            ),
             (
                 "https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0",
                 IdError::Url { kind, contains },

@@ -28,10 +28,8 @@ fi
 work=$(mktemp -d)
 emulator=
 finish() {
-    if [[ -n "$emulator" ]]; then
-        kill -TERM "$emulator" 2>/dev/null || true
-        wait "$emulator" || echo "the tenant did not end cleanly: $?" >&2
-    fi
+    # Where something went wrong the tenant still runs.
+    [[ -z "$emulator" ]] || kill -TERM "$emulator" 2>/dev/null || true
     rm -rf "$work"
 }
 trap finish EXIT
@@ -49,6 +47,8 @@ done
 unset REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE HTTPS_PROXY https_proxy ALL_PROXY all_proxy
 export TENANT_LINE=$work/line.json
 export AZURE_CONFIG_DIR=$work/azure
+# The Azure CLI writes private keys to the home folder.
+export HOME=$work
 status=0
 for client in msal_client.py azure_cli.py; do
     "$cache/venv/bin/python" "$here/$client" || status=1
@@ -57,4 +57,13 @@ if [[ $status -ne 0 ]]; then
     echo "--- last requests of the tenant" >&2
     tail -n 40 "$work/tenant.log" >&2
 fi
+
+kill -TERM "$emulator"
+if wait "$emulator"; then
+    echo "ok      tenant: ends cleanly on SIGTERM"
+else
+    echo "failed  tenant: ends with $? on SIGTERM" >&2
+    status=1
+fi
+emulator=
 exit $status

@@ -1,0 +1,132 @@
+//! Rounds that take turns, so that a busy machine is unfair to all sides alike, and a count of
+//! allocations.
+//!
+//! Times are the processor time of the calling thread where the system tells it (Linux), else the
+//! wall clock's. The minimum is what the code costs; the median says how noisy the machine was.
+
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One side of a comparison: work that is done `n` times.
+pub(crate) struct Side<'a> {
+    name: &'static str,
+    work: Box<dyn FnMut(u64) -> Duration + 'a>,
+    times: Vec<f64>,
+}
+
+impl<'a> Side<'a> {
+    /// Work on the calling thread.
+    pub(crate) fn new(name: &'static str, mut work: impl FnMut(u64) + 'a) -> Self {
+        Self::timed(name, move |n| {
+            let start = thread_time();
+            work(n);
+            thread_time() - start
+        })
+    }
+
+    /// Work that takes its time itself.
+    pub(crate) fn timed(name: &'static str, work: impl FnMut(u64) -> Duration + 'a) -> Self {
+        Self {
+            name,
+            work: Box::new(work),
+            times: Vec::new(),
+        }
+    }
+
+    /// Nanoseconds each time, at the least.
+    pub(crate) fn min(&self) -> f64 {
+        self.times.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    fn median(&self) -> f64 {
+        let mut times = self.times.clone();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    }
+}
+
+/// Lets the sides take turns and prints them; the first one is the floor.
+pub(crate) fn compare(title: &str, sides: &mut [Side<'_>], rounds: usize, n: u64) {
+    for side in sides.iter_mut() {
+        (side.work)(n / 10 + 1);
+    }
+    for _ in 0..rounds {
+        for side in sides.iter_mut() {
+            let taken = (side.work)(n);
+            side.times.push(taken.as_nanos() as f64 / n as f64);
+        }
+    }
+    println!("{title}");
+    let floor = sides[0].min();
+    for side in sides.iter() {
+        println!(
+            "  {:<44} min {:>12.1} ns   median {:>12.1} ns   {:>6.2}x",
+            side.name,
+            side.min(),
+            side.median(),
+            side.min() / floor
+        );
+    }
+}
+
+/// Says whether a goal is reached.
+pub(crate) fn goal(what: &str, found: f64, at_most: f64) {
+    let verdict = if found <= at_most {
+        "reached"
+    } else {
+        "MISSED"
+    };
+    println!("  goal {verdict}: {what}: {found:.2}, at most {at_most:.2}");
+}
+
+/// How often `work` allocates.
+pub(crate) fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+/// The processor time of this thread.
+pub(crate) fn thread_time() -> Duration {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .map_or_else(wall_time, Duration::from_nanos)
+}
+
+fn wall_time() -> Duration {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[expect(unsafe_code, reason = "there is no other way to count allocations")]
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}

@@ -1,0 +1,328 @@
+//! What can go wrong on the way to a token or a service's answer.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use time::OffsetDateTime;
+
+use crate::{CertificateError, Operation, TokenError, TransportError, retry};
+
+/// Why a call failed. No variant carries a secret, a token or a request's body.
+///
+/// A clone is cheap: many callers may share one failure.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No answer came.
+    #[error("no answer from {host} ({ids})")]
+    Transport {
+        /// Who was asked.
+        host: String,
+        /// The request's ids.
+        ids: RequestIds,
+        /// What happened.
+        source: TransportError,
+    },
+    /// The token endpoint refused to issue a token, and said why.
+    #[error("no token was issued")]
+    Token(#[source] Arc<TokenError>),
+    /// A service answered with an error status. Whoever knows the service reads the body.
+    #[error("{0}")]
+    Response(Arc<ErrorResponse>),
+    /// The service asks for a longer wait than the call's deadline leaves.
+    #[error("{host} asks to wait {} s, longer than the call may take ({ids})", retry_after.as_secs())]
+    Throttled {
+        /// Who asked for the wait.
+        host: String,
+        /// How long to wait before the next call.
+        retry_after: Duration,
+        /// The request's ids.
+        ids: RequestIds,
+    },
+    /// The service's answer cannot be read: another format, a page of a proxy, cut off.
+    #[error("{host} answered {status} with {what} ({ids})")]
+    Malformed {
+        /// Who answered.
+        host: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// What was found, for example `text/html instead of JSON`.
+        what: String,
+        /// The request's ids.
+        ids: RequestIds,
+        /// The parser's complaint, where there is one.
+        source: Option<Arc<dyn StdError + Send + Sync>>,
+    },
+    /// The credential cannot sign.
+    #[error("the certificate cannot be used to sign in")]
+    Certificate(#[from] CertificateError),
+    /// The host's own source of assertions or tokens failed.
+    #[error("the host's own credential failed")]
+    Credential(#[source] Arc<dyn StdError + Send + Sync>),
+    /// A request cannot be made as asked: a wrong URL, a grant that does not fit the tenant.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => source.kind().is_transient(),
+            Self::Throttled { .. } => true,
+            Self::Token(error) => error.is_retryable(),
+            Self::Response(response) => is_transient(response.status),
+            Self::Malformed { status, .. } => is_transient(*status),
+            Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => false,
+        }
+    }
+
+    /// How long the service asks to wait before the next call.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => Some(*retry_after),
+            Self::Token(error) => error.retry_after,
+            Self::Response(response) => response.retry_after,
+            _ => None,
+        }
+    }
+
+    /// The ids to quote in a support case.
+    pub fn request_ids(&self) -> Option<&RequestIds> {
+        match self {
+            Self::Transport { ids, .. }
+            | Self::Throttled { ids, .. }
+            | Self::Malformed { ids, .. } => Some(ids),
+            Self::Token(error) => Some(&error.ids),
+            Self::Response(response) => Some(&response.ids),
+            Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => None,
+        }
+    }
+
+    /// What an administrator can do about it, in one or two sentences.
+    pub fn admin_hint(&self) -> String {
+        match self {
+            Self::Transport { host, source, .. } => transport_hint(host, source),
+            Self::Token(error) => error.admin_hint().to_owned(),
+            Self::Response(response) if response.status.is_redirection() => format!(
+                "Something answers in the place of {0} and redirects, most often a firewall's \
+                 sign-in page. Exempt {0} from it.",
+                response.host
+            ),
+            Self::Response(response) => format!(
+                "{} answered {}; try again later, and quote the request id in a support case.",
+                response.host, response.status
+            ),
+            Self::Throttled { retry_after, .. } => format!(
+                "The service is busy with this app's requests. Wait {} seconds.",
+                retry_after.as_secs()
+            ),
+            Self::Malformed { host, .. } => format!(
+                "Something between this machine and {host} changes the answers, most often a \
+                 proxy or a firewall's sign-in page. Exempt {host} from it."
+            ),
+            Self::Certificate(error) => error.admin_hint().to_owned(),
+            Self::Credential(_) => {
+                "Look at the log of the product: its own source of credentials failed.".to_owned()
+            }
+            Self::InvalidRequest(_) => "Correct the settings of the connection.".to_owned(),
+        }
+    }
+}
+
+/// The ids by which Microsoft's support finds a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestIds {
+    /// The id that this side gave to the call: `client-request-id`.
+    pub client_request_id: String,
+    /// The id that the service gave to it: `request-id`, or the `trace_id` of the token endpoint.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for RequestIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(id) = &self.request_id {
+            write!(f, "request-id {id}, ")?;
+        }
+        write!(f, "client-request-id {}", self.client_request_id)
+    }
+}
+
+/// An answer with an error status, as it came. The body is not part of `Debug`.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ErrorResponse {
+    /// Who answered.
+    pub host: String,
+    /// The status.
+    pub status: StatusCode,
+    /// How long the service asks to wait.
+    pub retry_after: Option<Duration>,
+    /// The claims challenge of a 401 (OpenID Connect Core 5.5, decoded), where there was one.
+    pub claims: Option<String>,
+    /// The service's time of day.
+    pub date: Option<OffsetDateTime>,
+    /// The media type of the body.
+    pub content_type: Option<String>,
+    /// How often the request was sent.
+    pub attempts: u32,
+    /// The ids of the request.
+    pub ids: RequestIds,
+    /// The body, for whoever knows the service.
+    pub body: Bytes,
+}
+
+impl ErrorResponse {
+    pub(crate) fn read(
+        host: &str,
+        attempts: u32,
+        ids: RequestIds,
+        response: http::Response<Bytes>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let (parts, body) = response.into_parts();
+        let content_type = parts
+            .headers
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Self {
+            host: host.to_owned(),
+            status: parts.status,
+            retry_after: retry::retry_after(&parts.headers, now),
+            claims: claims_challenge(&parts.headers),
+            date: retry::date(&parts.headers),
+            content_type,
+            attempts,
+            ids,
+            body,
+        }
+    }
+
+    /// The error for a body that is not what the service answers with.
+    pub fn malformed(&self, source: impl StdError + Send + Sync + 'static) -> Error {
+        Error::Malformed {
+            host: self.host.clone(),
+            status: self.status,
+            what: match &self.content_type {
+                Some(found) => format!("{found} that cannot be read"),
+                None => "a body that cannot be read".to_owned(),
+            },
+            ids: self.ids.clone(),
+            source: Some(Arc::new(source)),
+        }
+    }
+}
+
+impl fmt::Debug for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorResponse")
+            .field("host", &self.host)
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .field("content_type", &self.content_type)
+            .field("attempts", &self.attempts)
+            .field("ids", &self.ids)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            host, status, ids, ..
+        } = self;
+        write!(f, "{host} answered {status} ({ids})")
+    }
+}
+
+/// 501 and 505 never change, whoever asks.
+fn is_transient(status: StatusCode) -> bool {
+    Operation::Read.repeats_after_status(status, true)
+}
+
+/// The claims of a challenge `Bearer …, error="insufficient_claims", claims="<base64>"`
+/// (Microsoft Learn, "Claims challenges, claims requests, and client capabilities").
+fn claims_challenge(headers: &http::HeaderMap) -> Option<String> {
+    use base64::Engine as _;
+
+    headers
+        .get_all(http::header::WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .filter(|value| value.contains("insufficient_claims"))
+        .find_map(|value| {
+            let (_, rest) = value.split_once("claims=\"")?;
+            let (encoded, _) = rest.split_once('"')?;
+            // Services differ in the alphabet and in the padding.
+            let url_safe = encoded
+                .trim_end_matches('=')
+                .replace('+', "-")
+                .replace('/', "_");
+            let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .decode(url_safe)
+                .ok()?;
+            String::from_utf8(decoded).ok()
+        })
+}
+
+fn transport_hint(host: &str, error: &TransportError) -> String {
+    use crate::TransportErrorKind::{BodyTooLarge, Connect, Interrupted, Request, Timeout, Tls};
+    match error.kind() {
+        Connect => format!(
+            "Check that this machine can reach {host} on port 443: name resolution, firewall, proxy."
+        ),
+        Tls => format!(
+            "The certificate that answers for {host} is not trusted by this machine. If a proxy \
+             inspects TLS, trust its certificate authority or exempt {host}."
+        ),
+        Interrupted | Timeout => {
+            format!(
+                "The connection to {host} is slow or was cut. Try again, then look at the network."
+            )
+        }
+        BodyTooLarge { .. } => {
+            format!("{host} sent more than expected. Check that no proxy answers in its place.")
+        }
+        Request => "Correct the settings of the connection: the URL cannot be called.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_claims_challenge_is_decoded() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            "www-authenticate",
+            HeaderValue::from_static(
+                "Bearer realm=\"\", error=\"insufficient_claims\", \
+                 claims=\"eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZX19fQ==\"",
+            ),
+        );
+        assert_eq!(
+            claims_challenge(&headers).as_deref(),
+            Some(r#"{"access_token":{"nbf":{"essential":true}}}"#)
+        );
+    }
+
+    #[test]
+    fn another_401_is_no_claims_challenge() {
+        let mut headers = HeaderMap::new();
+        headers.append(
+            "www-authenticate",
+            HeaderValue::from_static("Bearer realm=\"\""),
+        );
+        assert_eq!(claims_challenge(&headers), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Nothing but a test: entra-core in a program that enables both crypto providers of jsonwebtoken.

@@ -1,0 +1,497 @@
+//! «Test connection»: what works, what does not, and the one step that mends it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use entra_core::{AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest};
+use serde::Deserialize;
+use time::Duration;
+use url::Url;
+
+use super::plan::TenantView;
+use super::{Blueprint, Registration};
+use crate::{Application, Error, GraphClient, Permission, PermissionKind, Query};
+
+impl Blueprint {
+    /// Tests the link as the product will use it: with its own credential, past every cache.
+    ///
+    /// The findings come in this order: network, tenant, credential and application (the sign-in
+    /// tells them apart), clock, the credential's end, each permission by name, Microsoft Graph.
+    /// What depends on a failed check is skipped, and says so. It fails never: not being able to
+    /// look is a finding too.
+    pub async fn test_connection(&self, client: &ConfidentialClient) -> Vec<Finding> {
+        let mut test = ConnectionTest {
+            blueprint: self,
+            client,
+            findings: Vec::new(),
+        };
+        test.run().await;
+        test.findings
+    }
+
+    /// Waits until tokens carry every application permission of the blueprint, for as long as
+    /// Entra may take to spread a consent that was given just now.
+    pub async fn wait_until_effective(&self, client: &ConfidentialClient) -> Result<(), Error> {
+        let graph = runtime_graph(client);
+        let request = TokenRequest::new([graph.cloud().graph_scope()]).bypassing_cache();
+        graph
+            .recently_created("the consent in new tokens")
+            .until_visible(|| async {
+                let token = match client.token(&request).await {
+                    Ok(token) => token,
+                    Err(entra_core::Error::Token(error)) if error.may_be_propagation() => {
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                let roles = TokenClaims::read(&token).map(|claims| claims.roles);
+                let complete = roles.is_none_or(|roles| {
+                    self.application_permissions()
+                        .all(|permission| roles.contains(permission.name()))
+                });
+                Ok(complete.then_some(()))
+            })
+            .await
+    }
+}
+
+/// Graph as the product itself calls it.
+fn runtime_graph(client: &ConfidentialClient) -> GraphClient {
+    GraphClient::new(
+        client.authority().cloud(),
+        Arc::new(client.clone()),
+        client.pipeline().clone(),
+    )
+}
+
+/// A test under way.
+struct ConnectionTest<'a> {
+    blueprint: &'a Blueprint,
+    client: &'a ConfidentialClient,
+    findings: Vec<Finding>,
+}
+
+impl ConnectionTest<'_> {
+    async fn run(&mut self) {
+        if !self.network_and_tenant().await {
+            self.skip_from("application", "the tenant could not be reached");
+            return;
+        }
+        let Some(token) = self.sign_in().await else {
+            self.skip_from("clock", "the application could not sign in");
+            return;
+        };
+        self.clock();
+        let own = OwnView::read(self.blueprint, self.client).await;
+        self.credential_end(&own);
+        self.permissions(&token, &own);
+        self.graph(&token).await;
+    }
+
+    /// The tenant's metadata needs no credential, so it tells the network from the tenant.
+    async fn network_and_tenant(&mut self) -> bool {
+        let authority = self.client.authority();
+        let url = authority.openid_configuration();
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let Ok(request) = http::Request::get(url.as_str()).body(Bytes::new()) else {
+            self.push(Finding::failed(
+                "network",
+                format!("{url} cannot be called"),
+            ));
+            return false;
+        };
+        let call = Call::new("GET openid-configuration", request);
+        let answer = self.client.pipeline().send(call).await;
+        let body = match answer {
+            Ok(response) => response.into_body(),
+            Err(entra_core::Error::Response(refusal)) if refusal.status.is_client_error() => {
+                self.push(Finding::passed("network", format!("{host} answers")));
+                self.push(
+                    Finding::failed(
+                        "tenant",
+                        format!("{} is not a tenant here", authority.tenant()),
+                    )
+                    .with_remedy(
+                        "compare the directory (tenant) id with the tenant's overview page, \
+                             and check which national cloud it lives in",
+                    )
+                    .with_request_id(refusal.ids.request_id.clone()),
+                );
+                return false;
+            }
+            Err(error) => {
+                self.push(core_failure("network", &error));
+                return false;
+            }
+        };
+        let Ok(metadata) = serde_json::from_slice::<TenantMetadata>(&body) else {
+            self.push(
+                Finding::failed("network", format!("{host} does not answer as Entra does"))
+                    .with_remedy(format!("exempt {host} from proxies that change answers")),
+            );
+            return false;
+        };
+        self.push(Finding::passed("network", format!("{host} answers")));
+        self.tenant(&metadata)
+    }
+
+    /// The tenant's own metadata names its Graph: a tenant of another cloud is noticed here.
+    fn tenant(&mut self, metadata: &TenantMetadata) -> bool {
+        let cloud = self.client.authority().cloud();
+        let expected = cloud.graph_url().host_str().unwrap_or_default();
+        match &metadata.msgraph_host {
+            Some(found) if !same_host(found, cloud.graph_url()) => {
+                self.push(
+                    Finding::failed(
+                        "tenant",
+                        format!("the tenant's Microsoft Graph is {found}, not {expected}"),
+                    )
+                    .with_remedy("choose the tenant's own national cloud in the settings"),
+                );
+                false
+            }
+            _ => {
+                let tenant = self.client.authority().tenant();
+                self.push(Finding::passed(
+                    "tenant",
+                    format!("{tenant} exists in this cloud"),
+                ));
+                true
+            }
+        }
+    }
+
+    /// One token request tells whether application and credential fit.
+    async fn sign_in(&mut self) -> Option<AccessToken> {
+        let scope = self.client.authority().cloud().graph_scope();
+        let request = TokenRequest::new([scope]).bypassing_cache();
+        let described = self.client.credential().describe();
+        match self.client.token(&request).await {
+            Ok(token) => {
+                let client_id = self.client.client_id();
+                self.push(Finding::passed(
+                    "application",
+                    format!("{client_id} is in the tenant"),
+                ));
+                self.push(Finding::passed(
+                    "credential",
+                    format!("{described} is accepted"),
+                ));
+                Some(token)
+            }
+            Err(entra_core::Error::Token(error)) => {
+                let check = check_of(error.kind());
+                if check == "credential" {
+                    let client_id = self.client.client_id();
+                    self.push(Finding::passed(
+                        "application",
+                        format!("{client_id} is in the tenant"),
+                    ));
+                }
+                self.push(
+                    Finding::failed(check, format!("{described}: {error}"))
+                        .with_remedy(error.admin_hint())
+                        .with_request_id(error.trace_id.clone()),
+                );
+                None
+            }
+            Err(error) => {
+                self.push(core_failure("credential", &error));
+                None
+            }
+        }
+    }
+
+    fn clock(&mut self) {
+        let offset = self.client.clock_offset();
+        let seconds = offset.whole_seconds().unsigned_abs();
+        let finding = if offset.abs() > LARGE_SKEW {
+            let direction = if offset.is_positive() {
+                "behind"
+            } else {
+                "ahead of"
+            };
+            Finding::warning(
+                "clock",
+                format!("this machine is {seconds} s {direction} Entra"),
+            )
+            .with_remedy("synchronise this machine's clock with a time server")
+        } else {
+            Finding::passed("clock", format!("within {seconds} s of Entra's"))
+        };
+        self.push(finding);
+    }
+
+    /// When the credential ends: a certificate says it itself, a secret is known to the tenant.
+    fn credential_end(&mut self, own: &OwnView) {
+        let check = "credential expiry";
+        let now = self.client.pipeline().clock().now();
+        let end = self
+            .client
+            .credential()
+            .expires_on()
+            .or_else(|| own.secret_end(self.blueprint, now));
+        let Some(end) = end else {
+            self.push(Finding::skipped(
+                check,
+                "the application may not read its own registration",
+            ));
+            return;
+        };
+        let left = end - now;
+        let detail = format!("valid until {} ({} days)", end.date(), left.whole_days());
+        let finding = if left < SOON {
+            Finding::warning(check, detail).with_remedy("create its successor now")
+        } else {
+            Finding::passed(check, detail)
+        };
+        self.push(finding);
+    }
+
+    fn permissions(&mut self, token: &AccessToken, own: &OwnView) {
+        let claims = TokenClaims::read(token);
+        for permission in self.blueprint.permissions() {
+            let check = format!("permission {}", permission.name());
+            let finding = if permission.kind() == PermissionKind::Application {
+                application_permission(check, permission, claims.as_ref(), own)
+            } else {
+                delegated_permission(check, permission, own)
+            };
+            self.findings.push(finding);
+        }
+    }
+
+    /// One cheap read that the granted permissions allow.
+    async fn graph(&mut self, token: &AccessToken) {
+        let roles = TokenClaims::read(token)
+            .map(|claims| claims.roles)
+            .unwrap_or_default();
+        let graph = runtime_graph(self.client);
+        let query = || Query::new().top(1).select(["id"]);
+        let has = |names: &[&str]| names.iter().any(|name| roles.contains(*name));
+        let read = if has(&["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"]) {
+            graph.users().list(query()).try_next().await.map(drop)
+        } else if has(&[
+            "Group.Read.All",
+            "Group.ReadWrite.All",
+            "GroupMember.Read.All",
+        ]) {
+            graph.groups().list(query()).try_next().await.map(drop)
+        } else if has(&["Device.Read.All", "Device.ReadWrite.All"]) {
+            graph.devices().list(query()).try_next().await.map(drop)
+        } else {
+            graph.organization().get().await.map(drop)
+        };
+        let host = graph
+            .cloud()
+            .graph_url()
+            .host_str()
+            .unwrap_or_default()
+            .to_owned();
+        let finding = match read {
+            Ok(()) => Finding::passed("Microsoft Graph", format!("{host} answers")),
+            // A refusal for want of a permission comes from Graph itself.
+            Err(error) if error.is_forbidden() && !self.expects_read() => {
+                Finding::passed("Microsoft Graph", format!("{host} answers"))
+            }
+            Err(error) => graph_failure("Microsoft Graph", &error),
+        };
+        self.push(finding);
+    }
+
+    /// Whether the blueprint has a permission by which something could be read.
+    fn expects_read(&self) -> bool {
+        self.blueprint.application_permissions().next().is_some()
+    }
+
+    fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Says which checks were not made, from `first` on.
+    fn skip_from(&mut self, first: &'static str, why: &str) {
+        let done: BTreeSet<String> = self
+            .findings
+            .iter()
+            .map(|finding| finding.check.to_string())
+            .collect();
+        let fixed = ["application", "credential", "clock", "credential expiry"];
+        for check in fixed.into_iter().skip_while(|check| *check != first) {
+            if !done.contains(check) {
+                self.push(Finding::skipped(check, why));
+            }
+        }
+        for permission in self.blueprint.permissions() {
+            self.findings.push(Finding::skipped(
+                format!("permission {}", permission.name()),
+                why,
+            ));
+        }
+        self.push(Finding::skipped("Microsoft Graph", why));
+    }
+}
+
+/// What the application may read of itself.
+struct OwnView {
+    tenant: Option<TenantView>,
+}
+
+impl OwnView {
+    async fn read(blueprint: &Blueprint, client: &ConfidentialClient) -> Self {
+        let mut own = blueprint.clone();
+        own.registration = Registration::Adopted(*client.client_id());
+        let tenant = TenantView::read(&own, &runtime_graph(client)).await.ok();
+        Self { tenant }
+    }
+
+    fn application(&self) -> Option<&Application> {
+        self.tenant.as_ref()?.application.as_ref()
+    }
+
+    /// Whether consent is recorded. `None` if that may not be read.
+    fn is_granted(&self, permission: &Permission) -> Option<bool> {
+        let tenant = self.tenant.as_ref()?;
+        tenant.service_principal.as_ref()?;
+        tenant.grants(permission)
+    }
+
+    /// The end of the secret in use: the blueprint's own, or the only one there is.
+    fn secret_end(
+        &self,
+        blueprint: &Blueprint,
+        now: time::OffsetDateTime,
+    ) -> Option<time::OffsetDateTime> {
+        let application = self.application()?;
+        let own = blueprint.secret.as_ref().and_then(|secret| {
+            super::apply::secret_state(Some(application), &secret.name, now).kept
+        });
+        let mut all = application
+            .password_credentials
+            .iter()
+            .flatten()
+            .filter(|secret| secret.end_date_time.is_some_and(|end| end > now));
+        let only = match (all.next(), all.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        };
+        own.or(only)?.end_date_time
+    }
+}
+
+/// Missing, granted and effective are three things.
+fn application_permission(
+    check: String,
+    permission: &Permission,
+    claims: Option<&TokenClaims>,
+    own: &OwnView,
+) -> Finding {
+    let Some(claims) = claims else {
+        return Finding::skipped(check, "the token is opaque to the application");
+    };
+    if claims.roles.contains(permission.name()) {
+        return Finding::passed(check, "granted");
+    }
+    match own.is_granted(permission) {
+        Some(true) => Finding::failed(check, "granted, but not in the token yet")
+            .with_remedy("wait some minutes: a new consent takes a while to reach every server"),
+        _ => Finding::failed(check, "missing").with_remedy(consent_remedy(permission)),
+    }
+}
+
+fn delegated_permission(check: String, permission: &Permission, own: &OwnView) -> Finding {
+    match own.is_granted(permission) {
+        Some(true) => Finding::passed(check, "granted for all users"),
+        Some(false) => Finding::failed(check, "missing").with_remedy(consent_remedy(permission)),
+        None => Finding::skipped(
+            check,
+            "seen only when a user signs in; the application may not read its own consent",
+        ),
+    }
+}
+
+fn consent_remedy(permission: &Permission) -> String {
+    format!(
+        "App registrations > API permissions > Add a permission > Microsoft Graph > {} > {}, then \
+         «Grant admin consent»",
+        super::portal_section(permission.kind()),
+        permission.name()
+    )
+}
+
+fn check_of(kind: TokenErrorKind) -> &'static str {
+    match kind {
+        TokenErrorKind::TenantNotFound | TokenErrorKind::WrongCloud => "tenant",
+        TokenErrorKind::AppNotFound
+        | TokenErrorKind::AppDisabled
+        | TokenErrorKind::ResourceNotAvailable
+        | TokenErrorKind::ConsentRequired
+        | TokenErrorKind::ConditionalAccess
+        | TokenErrorKind::TenantPolicy => "application",
+        _ => "credential",
+    }
+}
+
+fn core_failure(check: &'static str, error: &entra_core::Error) -> Finding {
+    let request_id = error.request_ids().and_then(|ids| ids.request_id.clone());
+    Finding::failed(check, error_chain(error))
+        .with_remedy(error.admin_hint())
+        .with_request_id(request_id)
+}
+
+fn graph_failure(check: &'static str, error: &Error) -> Finding {
+    let request_id = error.request_ids().and_then(|ids| ids.request_id.clone());
+    Finding::failed(check, error_chain(error))
+        .with_remedy(error.admin_hint())
+        .with_request_id(request_id)
+}
+
+/// An error with its causes, since each text holds only its own part.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// `msgraph_host` has no scheme, and a port only where it is not the usual one.
+fn same_host(found: &str, expected: &Url) -> bool {
+    let host = found.split(':').next().unwrap_or_default();
+    expected
+        .host_str()
+        .is_some_and(|expected| expected.eq_ignore_ascii_case(host))
+}
+
+/// What a test reads of a Graph token. Nothing is trusted because of it: the token is opaque to
+/// its client (RFC 6749 1.4), and this is a diagnosis.
+#[derive(Deserialize)]
+struct TokenClaims {
+    #[serde(default)]
+    roles: BTreeSet<String>,
+}
+
+impl TokenClaims {
+    fn read(token: &AccessToken) -> Option<Self> {
+        let payload = token.secret().expose().split('.').nth(1)?;
+        let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+}
+
+#[derive(Deserialize)]
+struct TenantMetadata {
+    #[serde(rename = "token_endpoint")]
+    _token_endpoint: String,
+    msgraph_host: Option<String>,
+}
+
+/// A difference of clocks at which tokens and assertions begin to be refused.
+const LARGE_SKEW: Duration = Duration::minutes(2);
+/// When the end of a credential is worth a warning.
+const SOON: Duration = Duration::days(30);

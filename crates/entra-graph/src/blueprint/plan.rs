@@ -1,0 +1,569 @@
+//! What differs between a blueprint and a tenant.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use entra_core::{Certificate, ClientId, ObjectId};
+use time::{Duration, OffsetDateTime};
+
+use super::preflight::{self, Refusal};
+use super::{Blueprint, Platform, Registration, apply};
+use crate::{
+    Application, Error, GRAPH_APP_ID, GraphClient, Permission, PermissionCatalog, PermissionKind,
+    ServicePrincipal, SignInAudience,
+};
+
+impl Blueprint {
+    /// Compares the blueprint with the tenant and changes nothing.
+    ///
+    /// What the tenant would refuse is found here, each with the step that mends it. A plan
+    /// without changes means that the tenant is as the blueprint wants it.
+    pub async fn plan(&self, graph: &GraphClient) -> Result<Plan, Error> {
+        let tenant = TenantView::read(self, graph).await?;
+        self.compare(graph, &tenant).await
+    }
+
+    pub(super) async fn compare(
+        &self,
+        graph: &GraphClient,
+        tenant: &TenantView,
+    ) -> Result<Plan, Error> {
+        let mut plan = Plan {
+            display_name: self.display_name.clone(),
+            target: tenant.target(self),
+            changes: Vec::new(),
+            refusals: Vec::new(),
+            notes: tenant.notes.clone(),
+        };
+        let now = graph.pipeline().clock().now();
+        match (&tenant.application, plan.target) {
+            (_, Target::Unreadable { .. }) => {}
+            (Some(application), _) => self.compare_registration(&mut plan, application),
+            (None, _) => self.plan_new_registration(&mut plan),
+        }
+        if !matches!(plan.target, Target::Unreadable { .. }) {
+            self.compare_permissions(&mut plan, tenant);
+            self.compare_credentials(&mut plan, tenant.application.as_ref(), now);
+        }
+        plan.refusals = preflight::check(self, graph, tenant).await?;
+        Ok(plan)
+    }
+
+    fn plan_new_registration(&self, plan: &mut Plan) {
+        plan.changes.push(Change::CreateApplication);
+        for uri in &self.app_id_uris {
+            plan.changes.push(Change::AddAppIdUri(uri.clone()));
+        }
+        for (platform, uri) in &self.redirect_uris {
+            plan.changes
+                .push(Change::AddRedirectUri(*platform, uri.clone()));
+        }
+        if let Some(url) = &self.logout_url {
+            plan.changes.push(Change::SetLogoutUrl {
+                from: None,
+                to: url.clone(),
+            });
+        }
+    }
+
+    fn compare_registration(&self, plan: &mut Plan, application: &Application) {
+        let is_ours = matches!(self.registration, Registration::Keyed(_));
+        if is_ours && application.display_name.as_deref() != Some(&self.display_name) {
+            plan.changes.push(Change::Rename {
+                from: application.display_name.clone().unwrap_or_default(),
+                to: self.display_name.clone(),
+            });
+        }
+        if is_ours && application.sign_in_audience.as_ref() != Some(&self.audience) {
+            plan.changes.push(Change::SetAudience {
+                from: application.sign_in_audience.clone(),
+                to: self.audience.clone(),
+            });
+        }
+        self.compare_uris(plan, application);
+        let web = application.web.clone().unwrap_or_default();
+        let implicit = web.implicit_grant_settings.unwrap_or_default();
+        if implicit.enable_id_token_issuance == Some(true)
+            || implicit.enable_access_token_issuance == Some(true)
+        {
+            plan.changes.push(Change::DisableImplicitGrant);
+        }
+        let logout_url = web.logout_url.flatten();
+        if let Some(url) = &self.logout_url
+            && logout_url.as_ref() != Some(url)
+        {
+            plan.changes.push(Change::SetLogoutUrl {
+                from: logout_url,
+                to: url.clone(),
+            });
+        }
+    }
+
+    fn compare_uris(&self, plan: &mut Plan, application: &Application) {
+        let present = application.identifier_uris.clone().unwrap_or_default();
+        let wanted: Vec<String> = match application.app_id {
+            Some(client_id) => self.app_id_uris_for(&client_id).collect(),
+            None => self.app_id_uris.clone(),
+        };
+        plan.note_extras("App ID URI", &present, &wanted);
+        for uri in wanted {
+            if !present.contains(&uri) {
+                plan.changes.push(Change::AddAppIdUri(uri));
+            }
+        }
+        for platform in Platform::ALL {
+            let present = apply::redirect_uris(application, platform);
+            let wanted: Vec<String> = self.redirect_uris_of(platform).map(str::to_owned).collect();
+            plan.note_extras("redirect URI", present, &wanted);
+            for uri in wanted {
+                if !present.contains(&uri) {
+                    plan.changes.push(Change::AddRedirectUri(platform, uri));
+                }
+            }
+        }
+    }
+
+    fn compare_permissions(&self, plan: &mut Plan, tenant: &TenantView) {
+        for permission in &self.permissions {
+            if !tenant.declares(permission) {
+                plan.changes
+                    .push(Change::DeclarePermission(permission.clone()));
+            }
+        }
+        if tenant.service_principal.is_none() {
+            plan.changes.push(Change::CreateServicePrincipal);
+        }
+        for permission in &self.permissions {
+            match tenant.grants(permission) {
+                Some(true) => {}
+                Some(false) => plan.changes.push(Change::Consent(permission.clone())),
+                None => plan.notes.push(format!(
+                    "whether {permission} was consented to may not be read"
+                )),
+            }
+        }
+        plan.note_extra_permissions(self, tenant);
+    }
+
+    fn compare_credentials(
+        &self,
+        plan: &mut Plan,
+        application: Option<&Application>,
+        now: OffsetDateTime,
+    ) {
+        if let Some(certificate) = &self.certificate
+            && !application.is_some_and(|app| apply::has_certificate(app, certificate))
+        {
+            plan.changes
+                .push(Change::AddCertificate(certificate.clone()));
+        }
+        let Some(secret) = &self.secret else {
+            return;
+        };
+        let state = apply::secret_state(application, &secret.name, now);
+        if !state.orphans.is_empty() {
+            plan.changes.push(Change::RemoveLostSecrets {
+                name: secret.name.clone(),
+                count: state.orphans.len(),
+            });
+        }
+        match state.kept {
+            Some(kept) => plan.notes.push(match kept.end_date_time {
+                Some(end) => format!(
+                    "client secret «{}» is valid until {}",
+                    secret.name,
+                    end.date()
+                ),
+                None => format!("client secret «{}» is there", secret.name),
+            }),
+            None => plan.changes.push(Change::AddSecret {
+                name: secret.name.clone(),
+                lifetime: secret.lifetime,
+            }),
+        }
+    }
+}
+
+/// The difference between a blueprint and a tenant. Its `Display` is made for an administrator.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The name that people see.
+    pub display_name: String,
+    /// Which application it is about.
+    pub target: Target,
+    /// What applying the blueprint changes, in this order.
+    pub changes: Vec<Change>,
+    /// What the tenant would refuse. While there is one, nothing is applied.
+    pub refusals: Vec<Refusal>,
+    /// What was noticed and is left as it is.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.refusals.is_empty()
+    }
+
+    fn note_extras(&mut self, what: &str, present: &[String], wanted: &[String]) {
+        for extra in present.iter().filter(|uri| !wanted.contains(uri)) {
+            self.notes.push(format!("{what} {extra} is kept"));
+        }
+    }
+
+    fn note_extra_permissions(&mut self, blueprint: &Blueprint, tenant: &TenantView) {
+        let granted = [&tenant.granted_roles, &tenant.granted_scopes];
+        for extra in granted.into_iter().flatten().flatten() {
+            if !blueprint.permissions.contains(extra) {
+                self.notes.push(format!(
+                    "{extra} was consented to, is not needed, and is kept"
+                ));
+            }
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.display_name, self.target)?;
+        for change in &self.changes {
+            writeln!(f, "  {change}")?;
+        }
+        if self.is_empty() && !matches!(self.target, Target::Unreadable { .. }) {
+            writeln!(f, "  nothing to do")?;
+        }
+        for refusal in &self.refusals {
+            writeln!(f, "  ! {refusal}\n    -> {}", refusal.remedy())?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  . {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Which application a plan is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// One that is not there yet.
+    New,
+    /// One that an earlier apply made, maybe not to the end.
+    Existing {
+        /// The application (client) id.
+        client_id: ClientId,
+        /// The object id of the registration.
+        object_id: ObjectId,
+    },
+    /// One that an administrator made.
+    Adopted {
+        /// The application (client) id.
+        client_id: ClientId,
+        /// The object id of the registration.
+        object_id: ObjectId,
+    },
+    /// One that an administrator made and that the caller may not read.
+    Unreadable {
+        /// The application (client) id.
+        client_id: ClientId,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("a new application"),
+            Self::Existing { client_id, .. } => write!(f, "application {client_id}"),
+            Self::Adopted { client_id, .. } => write!(f, "adopted application {client_id}"),
+            Self::Unreadable { client_id } => {
+                write!(
+                    f,
+                    "adopted application {client_id}, which may not read itself"
+                )
+            }
+        }
+    }
+}
+
+/// One thing that applying changes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// The registration is made.
+    CreateApplication,
+    /// The display name is set.
+    Rename {
+        /// As it is.
+        from: String,
+        /// As it shall be.
+        to: String,
+    },
+    /// The audience is set.
+    SetAudience {
+        /// As it is.
+        from: Option<SignInAudience>,
+        /// As it shall be.
+        to: SignInAudience,
+    },
+    /// An App ID URI is added.
+    AddAppIdUri(String),
+    /// A redirect URI is added to a platform.
+    AddRedirectUri(Platform, String),
+    /// Tokens are no longer issued from the authorization endpoint.
+    DisableImplicitGrant,
+    /// The front-channel logout URL is set.
+    SetLogoutUrl {
+        /// As it is.
+        from: Option<String>,
+        /// As it shall be.
+        to: String,
+    },
+    /// The permission is declared, so that the portal lists it.
+    DeclarePermission(Permission),
+    /// The service principal (enterprise application) is made.
+    CreateServicePrincipal,
+    /// Admin consent is granted.
+    Consent(Permission),
+    /// The certificate is registered beside those that are there.
+    AddCertificate(Certificate),
+    /// Client secrets are removed whose value never reached the product.
+    RemoveLostSecrets {
+        /// Their name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// A client secret is issued.
+    AddSecret {
+        /// Its name.
+        name: String,
+        /// How long it is valid.
+        lifetime: Duration,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateApplication => f.write_str("+ app registration"),
+            Self::Rename { from, to } => write!(f, "~ display name: {from} => {to}"),
+            Self::SetAudience { from, to } => {
+                let from = from.as_ref().map_or("none", SignInAudience::as_str);
+                write!(f, "~ audience: {from} => {}", to.as_str())
+            }
+            Self::AddAppIdUri(uri) => write!(f, "+ App ID URI {uri}"),
+            Self::AddRedirectUri(platform, uri) => write!(f, "+ {platform} redirect URI {uri}"),
+            Self::DisableImplicitGrant => {
+                f.write_str("~ ID and access tokens from the authorization endpoint: on => off")
+            }
+            Self::SetLogoutUrl { from, to } => {
+                write!(
+                    f,
+                    "~ front-channel logout URL: {} => {to}",
+                    from.as_deref().unwrap_or("none")
+                )
+            }
+            Self::DeclarePermission(permission) => write!(f, "+ API permission {permission}"),
+            Self::CreateServicePrincipal => f.write_str("+ service principal"),
+            Self::Consent(permission) => write!(f, "+ admin consent to {permission}"),
+            Self::AddCertificate(certificate) => write!(
+                f,
+                "+ certificate {} valid until {}",
+                certificate.thumbprint_sha1(),
+                certificate.not_after().date()
+            ),
+            Self::RemoveLostSecrets { name, count } => {
+                write!(
+                    f,
+                    "- {count} client secret(s) «{name}» whose value was lost"
+                )
+            }
+            Self::AddSecret { name, lifetime } => {
+                write!(
+                    f,
+                    "+ client secret «{name}» for {} days",
+                    lifetime.whole_days()
+                )
+            }
+        }
+    }
+}
+
+/// What was read of the tenant.
+#[derive(Debug)]
+pub(super) struct TenantView {
+    pub(super) catalog: PermissionCatalog,
+    pub(super) application: Option<Application>,
+    pub(super) service_principal: Option<ServicePrincipal>,
+    /// The application permissions that are consented to, where that may be read.
+    granted_roles: Option<BTreeSet<Permission>>,
+    /// The delegated ones, likewise.
+    granted_scopes: Option<BTreeSet<Permission>>,
+    notes: Vec<String>,
+}
+
+impl TenantView {
+    pub(super) async fn read(blueprint: &Blueprint, graph: &GraphClient) -> Result<Self, Error> {
+        let mut view = Self {
+            catalog: PermissionCatalog::read(graph).await?,
+            application: None,
+            service_principal: None,
+            granted_roles: Some(BTreeSet::new()),
+            granted_scopes: Some(BTreeSet::new()),
+            notes: Vec::new(),
+        };
+        if readable(view.read_registration(blueprint, graph).await)?.is_none() {
+            if !blueprint.is_adopted() {
+                return Err(Error::InvalidRequest(
+                    "the set-up credential may not read applications; it needs Application.ReadWrite.All",
+                ));
+            }
+            view.notes.push(UNREADABLE.to_owned());
+            return Ok(view);
+        }
+        let Some(client_id) = view.application.as_ref().and_then(|app| app.app_id) else {
+            return Ok(view);
+        };
+        let found = graph.service_principals().by_app_id(&client_id).await;
+        let Some(found) = readable(found)? else {
+            (view.granted_roles, view.granted_scopes) = (None, None);
+            return Ok(view);
+        };
+        view.service_principal = found;
+        if let Some(principal) = view.service_principal.as_ref().and_then(|sp| sp.id) {
+            view.granted_roles = readable(known(view.read_roles(graph, &principal).await))?;
+            view.granted_scopes = readable(view.read_scopes(graph, &principal).await)?.flatten();
+        }
+        Ok(view)
+    }
+
+    async fn read_registration(
+        &mut self,
+        blueprint: &Blueprint,
+        graph: &GraphClient,
+    ) -> Result<(), Error> {
+        self.application = match &blueprint.registration {
+            Registration::Keyed(key) => graph.applications().by_unique_name(key).await?,
+            Registration::Adopted(client_id) => {
+                let found = graph.applications().by_app_id(client_id).await?;
+                Some(found.ok_or(Error::ApplicationNotFound(*client_id))?)
+            }
+        };
+        Ok(())
+    }
+
+    async fn read_roles(
+        &self,
+        graph: &GraphClient,
+        principal: &ObjectId,
+    ) -> Result<BTreeSet<Permission>, Error> {
+        let mut granted = BTreeSet::new();
+        let mut roles = graph.consent().app_roles_of(principal);
+        while let Some(assignment) = roles.try_next().await? {
+            let name = assignment
+                .app_role_id
+                .and_then(|id| self.catalog.name(PermissionKind::Application, &id));
+            // Where the resource may not be read, the role's id alone identifies it.
+            let of_graph = self
+                .catalog
+                .resource()
+                .is_none_or(|resource| assignment.resource_id.as_ref() == Some(resource));
+            if let (true, Some(name)) = (of_graph, name) {
+                granted.insert(Permission::application(name.to_owned()));
+            }
+        }
+        Ok(granted)
+    }
+
+    /// Nothing where the resource may not be read: a grant names it by its object id alone.
+    async fn read_scopes(
+        &self,
+        graph: &GraphClient,
+        principal: &ObjectId,
+    ) -> Result<Option<BTreeSet<Permission>>, Error> {
+        let Some(resource) = self.catalog.resource() else {
+            return Ok(None);
+        };
+        let grant = graph
+            .consent()
+            .tenant_wide_grant(principal, resource)
+            .await?;
+        let scopes = grant
+            .iter()
+            .flat_map(|grant| grant.scopes())
+            .map(|scope| Permission::delegated(scope.to_owned()))
+            .collect();
+        Ok(Some(scopes))
+    }
+
+    fn target(&self, blueprint: &Blueprint) -> Target {
+        let ids = self
+            .application
+            .as_ref()
+            .and_then(|app| Some((app.app_id?, app.id?)));
+        match (&blueprint.registration, ids) {
+            (Registration::Adopted(client_id), None) => Target::Unreadable {
+                client_id: *client_id,
+            },
+            (Registration::Adopted(_), Some((client_id, object_id))) => Target::Adopted {
+                client_id,
+                object_id,
+            },
+            (Registration::Keyed(_), Some((client_id, object_id))) => Target::Existing {
+                client_id,
+                object_id,
+            },
+            (Registration::Keyed(_), None) => Target::New,
+        }
+    }
+
+    /// Whether the registration lists the permission.
+    fn declares(&self, permission: &Permission) -> bool {
+        let Ok(wanted) = self.catalog.resolve(permission) else {
+            return false;
+        };
+        self.application
+            .iter()
+            .flat_map(|app| app.required_resource_access.iter().flatten())
+            .filter(|resource| resource.resource_app_id == GRAPH_APP_ID)
+            .flat_map(|resource| &resource.resource_access)
+            .any(|access| access.id == wanted.id)
+    }
+
+    /// Whether an administrator consented to the permission, where that may be read.
+    pub(super) fn grants(&self, permission: &Permission) -> Option<bool> {
+        let granted = match permission.kind() {
+            PermissionKind::Application => &self.granted_roles,
+            PermissionKind::Delegated => &self.granted_scopes,
+        };
+        granted.as_ref().map(|granted| granted.contains(permission))
+    }
+}
+
+/// Empty for what hangs on an object that a replica does not know yet: an earlier apply made it
+/// a moment ago.
+fn known<T: Default>(result: Result<T, Error>) -> Result<T, Error> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(T::default()),
+        other => other,
+    }
+}
+
+/// Nothing for what the caller may not read.
+fn readable<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+const UNREADABLE: &str = "the application may not read itself; test the connection to see which \
+                          permissions it has, and compare the rest with the guide";
+
+impl Blueprint {
+    pub(super) fn is_adopted(&self) -> bool {
+        matches!(self.registration, Registration::Adopted(_))
+    }
+}

@@ -1,0 +1,387 @@
+//! What the tenant would refuse, found before anything is changed.
+
+use time::{Duration, OffsetDateTime};
+use url::Url;
+
+use super::plan::TenantView;
+use super::redirect_uri::{self, Platform, RedirectUriFault};
+use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Registration};
+use crate::{
+    AppManagementPolicy, Application, CredentialRestriction, Error, Filter, GraphClient, Query,
+    RestrictionType, UnknownPermission,
+};
+
+/// Something that the tenant would refuse. Plain data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The key of the blueprint cannot be a `uniqueName`.
+    #[error("the key {key:?} is empty, longer than 128 characters or contains a quote")]
+    Key {
+        /// The key.
+        key: String,
+    },
+    /// The display name is empty or longer than 120 characters.
+    #[error("the display name has {length} characters, not 1 to 120")]
+    DisplayName {
+        /// How many it has.
+        length: usize,
+    },
+    /// The host of an App ID URI is not a verified domain of the tenant.
+    #[error("App ID URI {uri}: {host} is not a verified domain of the tenant")]
+    UnverifiedHost {
+        /// The App ID URI.
+        uri: String,
+        /// Its host.
+        host: String,
+        /// The domains that would be accepted.
+        verified: Vec<String>,
+    },
+    /// A tenant policy accepts only the app's default App ID URIs.
+    #[error(
+        "App ID URI {uri}: a policy of the tenant accepts only api://<client id> and api://<tenant id>/<client id>"
+    )]
+    AppIdUriPolicy {
+        /// The App ID URI.
+        uri: String,
+    },
+    /// It is no URI of an accepted form.
+    #[error("App ID URI {uri} has a form that Entra does not accept")]
+    AppIdUriForm {
+        /// The App ID URI.
+        uri: String,
+    },
+    /// Another application has it.
+    #[error("App ID URI {uri} belongs to the application «{owner}»")]
+    AppIdUriTaken {
+        /// The App ID URI.
+        uri: String,
+        /// The display name of the other application.
+        owner: String,
+    },
+    /// A redirect URI would not be accepted.
+    #[error("{platform} redirect URI {uri}: {fault}")]
+    RedirectUri {
+        /// The platform.
+        platform: Platform,
+        /// The redirect URI.
+        uri: String,
+        /// What is wrong with it.
+        fault: RedirectUriFault,
+    },
+    /// Microsoft Graph has no such permission.
+    #[error(transparent)]
+    UnknownPermission(#[from] UnknownPermission),
+    /// A policy of the tenant forbids client secrets.
+    #[error("a policy of the tenant forbids client secrets")]
+    SecretsForbidden,
+    /// The secret would live longer than a policy of the tenant allows.
+    #[error("a client secret for {} days: a policy of the tenant allows {}", wanted.whole_days(), allowed.whole_days())]
+    SecretLifetime {
+        /// The lifetime in the blueprint.
+        wanted: Duration,
+        /// The longest lifetime that is allowed.
+        allowed: Duration,
+    },
+    /// The certificate lives longer than a policy of the tenant allows.
+    #[error("a certificate for {} days: a policy of the tenant allows {}", wanted.whole_days(), allowed.whole_days())]
+    CertificateLifetime {
+        /// The certificate's lifetime.
+        wanted: Duration,
+        /// The longest lifetime that is allowed.
+        allowed: Duration,
+    },
+    /// The certificate is over, or not valid yet.
+    #[error("the certificate is not valid now (valid until {})", not_after.date())]
+    CertificateNotValid {
+        /// Its end.
+        not_after: OffsetDateTime,
+    },
+}
+
+impl Refusal {
+    /// The one step that mends it.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Key { .. } => "give the blueprint a short key of plain characters".to_owned(),
+            Self::DisplayName { .. } => "give the blueprint a shorter display name".to_owned(),
+            Self::UnverifiedHost { host, verified, .. } => format!(
+                "add and verify {host} under Settings > Domain names, or use api://{CLIENT_ID_PLACEHOLDER}; \
+                 verified today: {}",
+                verified.join(", ")
+            ),
+            Self::AppIdUriPolicy { .. } => format!(
+                "use api://{CLIENT_ID_PLACEHOLDER}, or exempt the app in the app management policy"
+            ),
+            Self::AppIdUriForm { .. } => {
+                format!("use https://<a verified domain> or api://{CLIENT_ID_PLACEHOLDER}")
+            }
+            Self::AppIdUriTaken { owner, .. } => {
+                format!("adopt the application «{owner}», or remove the URI from it")
+            }
+            Self::RedirectUri { fault, .. } => match fault {
+                RedirectUriFault::NotHttps => "serve the product by https".to_owned(),
+                RedirectUriFault::TwoPlatforms => "keep it under one platform".to_owned(),
+                _ => "correct the URI in the blueprint".to_owned(),
+            },
+            Self::UnknownPermission(unknown) => unknown.remedy(),
+            Self::SecretsForbidden => "let the blueprint use a certificate instead".to_owned(),
+            Self::SecretLifetime { allowed, .. } | Self::CertificateLifetime { allowed, .. } => {
+                format!("choose at most {} days", allowed.whole_days())
+            }
+            Self::CertificateNotValid { .. } => "generate a new certificate".to_owned(),
+        }
+    }
+}
+
+/// Checks that need nothing but the blueprint, then those that need the tenant.
+pub(super) async fn check(
+    blueprint: &Blueprint,
+    graph: &GraphClient,
+    tenant: &TenantView,
+) -> Result<Vec<Refusal>, Error> {
+    let now = graph.pipeline().clock().now();
+    let mut refusals = Vec::new();
+    check_names(blueprint, &mut refusals);
+    check_redirect_uris(blueprint, &mut refusals);
+    check_permissions(blueprint, tenant, &mut refusals);
+    check_certificate(blueprint, now, &mut refusals);
+    check_app_id_uris(blueprint, graph, tenant, &mut refusals).await?;
+    check_policy(blueprint, graph, tenant, &mut refusals).await?;
+    Ok(refusals)
+}
+
+fn check_names(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
+    if let Registration::Keyed(key) = &blueprint.registration
+        && (key.is_empty() || key.chars().count() > 128 || key.contains('\''))
+    {
+        refusals.push(Refusal::Key { key: key.clone() });
+    }
+    let length = blueprint.display_name.chars().count();
+    if !(1..=120).contains(&length) {
+        refusals.push(Refusal::DisplayName { length });
+    }
+}
+
+fn check_redirect_uris(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
+    for (index, (platform, uri)) in blueprint.redirect_uris.iter().enumerate() {
+        let twice = blueprint
+            .redirect_uris
+            .iter()
+            .take(index)
+            .any(|(other, same)| same == uri && other != platform);
+        let fault = match redirect_uri::check(*platform, uri) {
+            Err(fault) => fault,
+            Ok(()) if twice => RedirectUriFault::TwoPlatforms,
+            Ok(()) => continue,
+        };
+        refusals.push(Refusal::RedirectUri {
+            platform: *platform,
+            uri: uri.clone(),
+            fault,
+        });
+    }
+}
+
+fn check_permissions(blueprint: &Blueprint, tenant: &TenantView, refusals: &mut Vec<Refusal>) {
+    for permission in &blueprint.permissions {
+        if let Err(unknown) = tenant.catalog.resolve(permission) {
+            refusals.push(unknown.into());
+        }
+    }
+}
+
+fn check_certificate(blueprint: &Blueprint, now: OffsetDateTime, refusals: &mut Vec<Refusal>) {
+    if let Some(certificate) = &blueprint.certificate
+        && !certificate.is_valid_at(now)
+    {
+        refusals.push(Refusal::CertificateNotValid {
+            not_after: certificate.not_after(),
+        });
+    }
+}
+
+/// Microsoft Learn, "Restrictions on identifier URIs of Microsoft Entra applications".
+async fn check_app_id_uris(
+    blueprint: &Blueprint,
+    graph: &GraphClient,
+    tenant: &TenantView,
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), Error> {
+    let present = tenant
+        .application
+        .as_ref()
+        .and_then(|app| app.identifier_uris.clone())
+        .unwrap_or_default();
+    let wanted: Vec<&String> = blueprint
+        .app_id_uris
+        .iter()
+        .filter(|uri| !present.contains(uri) && !uri.contains(CLIENT_ID_PLACEHOLDER))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let organization = match graph.organization().get().await {
+        Ok(organization) => organization,
+        // Whoever may not read the tenant's domains finds out by applying.
+        Err(error) if error.is_forbidden() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let verified: Vec<String> = organization
+        .verified_domains
+        .iter()
+        .flatten()
+        .filter_map(|domain| domain.name.as_deref())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    for uri in wanted {
+        match unverified_host(uri, &verified, organization.id.map(|id| id.to_string())) {
+            Form::Accepted => {}
+            Form::Unknown => refusals.push(Refusal::AppIdUriForm { uri: uri.clone() }),
+            Form::UnverifiedHost(host) => refusals.push(Refusal::UnverifiedHost {
+                uri: uri.clone(),
+                host,
+                verified: verified.clone(),
+            }),
+        }
+        if let Some(owner) = owner_of(blueprint, graph, uri).await? {
+            refusals.push(Refusal::AppIdUriTaken {
+                uri: uri.clone(),
+                owner,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a tenant thinks of an App ID URI.
+enum Form {
+    Accepted,
+    UnverifiedHost(String),
+    Unknown,
+}
+
+fn unverified_host(uri: &str, verified: &[String], tenant_id: Option<String>) -> Form {
+    let Ok(url) = Url::parse(uri) else {
+        return Form::Unknown;
+    };
+    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else {
+        return Form::Unknown;
+    };
+    let is_verified = verified
+        .iter()
+        .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
+    let is_own_tenant = tenant_id.is_some_and(|id| host == id);
+    match url.scheme() {
+        "https" | "api" if is_verified => Form::Accepted,
+        "api" if is_own_tenant => Form::Accepted,
+        "https" | "api" => Form::UnverifiedHost(host),
+        _ => Form::Unknown,
+    }
+}
+
+/// The display name of the other application that has the URI already.
+async fn owner_of(
+    blueprint: &Blueprint,
+    graph: &GraphClient,
+    uri: &str,
+) -> Result<Option<String>, Error> {
+    let query = Query::new()
+        .select(["id", "appId", "displayName", "uniqueName"])
+        .filter(Filter::any("identifierUris", uri));
+    let owner = match graph.applications().list(query).try_next().await {
+        Ok(owner) => owner,
+        Err(error) if error.is_forbidden() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // The blueprint's own application may have it, where a replica did not show that just now.
+    let is_other = |owner: &Application| match &blueprint.registration {
+        Registration::Keyed(key) => owner.unique_name.as_ref() != Some(key),
+        Registration::Adopted(client_id) => owner.app_id.as_ref() != Some(client_id),
+    };
+    Ok(owner
+        .filter(is_other)
+        .map(|owner| owner.display_name.unwrap_or_default()))
+}
+
+/// Microsoft Learn, "Microsoft Entra application management policies".
+async fn check_policy(
+    blueprint: &Blueprint,
+    graph: &GraphClient,
+    tenant: &TenantView,
+    refusals: &mut Vec<Refusal>,
+) -> Result<(), Error> {
+    let policy = match graph.policies().default_app_management_policy().await {
+        Ok(policy) => policy,
+        // Whoever may not read the policy finds out by applying.
+        Err(error) if error.is_forbidden() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let application = tenant.application.as_ref();
+    let created = application
+        .and_then(|app| app.created_date_time)
+        .unwrap_or_else(|| graph.pipeline().clock().now());
+    let has_secret = |name| {
+        super::apply::secret_state(application, name, graph.pipeline().clock().now())
+            .kept
+            .is_some()
+    };
+    if let Some(secret) = &blueprint.secret
+        && !has_secret(&secret.name)
+    {
+        refusals.extend(secret_refusal(secret.lifetime, &policy, created));
+    }
+    if let Some(certificate) = &blueprint.certificate
+        && !application.is_some_and(|app| super::apply::has_certificate(app, certificate))
+    {
+        let wanted = certificate.not_after() - certificate.not_before();
+        let limits = policy.key_restrictions(created);
+        let allowed = shortest(limits, &RestrictionType::AsymmetricKeyLifetime);
+        if let Some(allowed) = allowed.filter(|allowed| wanted > *allowed) {
+            refusals.push(Refusal::CertificateLifetime { wanted, allowed });
+        }
+    }
+    let uris = policy.identifier_uri_restrictions();
+    if let Some(restriction) = uris.and_then(|found| found.non_default_uri_addition.as_ref())
+        && restriction.applies_to(created)
+    {
+        let present = application
+            .and_then(|app| app.identifier_uris.clone())
+            .unwrap_or_default();
+        let refused = blueprint
+            .app_id_uris
+            .iter()
+            .filter(|uri| !present.contains(uri) && !uri.contains(CLIENT_ID_PLACEHOLDER))
+            .map(|uri| Refusal::AppIdUriPolicy { uri: uri.clone() });
+        refusals.extend(refused);
+    }
+    Ok(())
+}
+
+fn secret_refusal(
+    wanted: Duration,
+    policy: &AppManagementPolicy,
+    created: OffsetDateTime,
+) -> Option<Refusal> {
+    let is_forbidden = policy
+        .password_restrictions(created)
+        .any(|found| found.restriction_type == Some(RestrictionType::PasswordAddition));
+    if is_forbidden {
+        return Some(Refusal::SecretsForbidden);
+    }
+    let limits = policy.password_restrictions(created);
+    let allowed = shortest(limits, &RestrictionType::PasswordLifetime)?;
+    (wanted > allowed).then_some(Refusal::SecretLifetime { wanted, allowed })
+}
+
+/// The shortest of the lifetimes that a kind of restriction allows.
+fn shortest<'a>(
+    restrictions: impl Iterator<Item = &'a CredentialRestriction>,
+    kind: &RestrictionType,
+) -> Option<Duration> {
+    restrictions
+        .filter(|found| found.restriction_type.as_ref() == Some(kind))
+        .filter_map(|found| found.max_lifetime)
+        .map(|lifetime| lifetime.as_duration())
+        .min()
+}
