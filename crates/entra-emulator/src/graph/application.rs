@@ -38,15 +38,17 @@ pub(crate) fn create(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> 
 pub(crate) fn update(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     let body = body::check(Noun::of(KIND), exchange.json()?, &["uniqueName"])?;
     let mut patch = body.properties;
-    if let Key::Alternate(name, value) = exchange.key(0)?.clone()
-        && name == "uniqueName"
-        && prefers_to_create(exchange)
-        && exchange.tenant.find(KIND, "uniqueName", &value).is_none()
-    {
-        patch.insert("uniqueName".to_owned(), Value::String(value));
-        return make(exchange, patch);
-    }
-    let old = exchange.subject_to_write(KIND)?;
+    let old = match upserted(exchange)? {
+        Some(name) => match exchange.tenant.find(KIND, "uniqueName", &name) {
+            // Whoever asks to create what is missing is answered by the true copy.
+            Some(application) => application.clone(),
+            None => {
+                patch.insert("uniqueName".to_owned(), Value::String(name));
+                return make(exchange, patch);
+            }
+        },
+        None => exchange.subject_to_write(KIND)?,
+    };
     if patch
         .get("uniqueName")
         .is_some_and(|name| Some(name) != old.get("uniqueName"))
@@ -354,14 +356,19 @@ fn scopes(application: &Object) -> &[Value] {
         .unwrap_or_default()
 }
 
-fn prefers_to_create(exchange: &Exchange<'_>) -> bool {
-    exchange
+/// The unique name, where the call is to create what is missing.
+fn upserted(exchange: &Exchange<'_>) -> Result<Option<String>, GraphError> {
+    let prefers = exchange
         .headers
         .get_all("Prefer")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("create-if-missing"))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("create-if-missing"));
+    Ok(match exchange.key(0)? {
+        Key::Alternate(name, value) if name == "uniqueName" && prefers => Some(value.clone()),
+        _ => None,
+    })
 }
 
 fn default_domain(tenant: &Tenant) -> String {

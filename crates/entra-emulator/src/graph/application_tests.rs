@@ -68,6 +68,17 @@ fn an_upsert_creates_once_and_then_updates() {
 }
 
 #[test]
+fn an_upsert_is_answered_by_the_true_copy() {
+    let mut desk = Desk::with_replication();
+    desk.headers = vec![("Prefer", "create-if-missing")];
+    let path = "/applications(uniqueName='relay')";
+    let statuses: Vec<u16> = (0..7)
+        .map(|_| desk.call("PATCH", path, json!({"displayName": "Relay"})).0)
+        .collect();
+    assert_eq!(statuses, [201, 204, 204, 204, 204, 204, 204]);
+}
+
+#[test]
 fn bad_properties_are_refused_by_name() {
     let mut desk = Desk::new();
     for (body, expected) in [

@@ -1,7 +1,7 @@
 //! `$batch` (Learn, "Combine multiple HTTP requests using JSON batching"): up to twenty calls,
 //! answered in an order of their own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
@@ -16,12 +16,13 @@ pub(crate) fn is_batch(path: &str) -> bool {
     matches!(path, "/v1.0/$batch" | "/beta/$batch")
 }
 
-/// Answers a batch. Once it is understood the answer is 200, whatever its items come to.
+/// Answers a batch. Once it is understood the answer is 200, whatever its items come to. The
+/// second value names the permissions that allowed its items.
 pub(crate) fn answer(
     tenant: &mut Tenant,
     call: &GraphCall<'_>,
     request: &Request<Bytes>,
-) -> Result<Answer, GraphError> {
+) -> Result<(Answer, Option<String>), GraphError> {
     if request.method() != http::Method::POST {
         return Err(GraphError::no_method());
     }
@@ -30,6 +31,7 @@ pub(crate) fn answer(
     let items = parse(&body)?;
     let version = request.uri().path().trim_end_matches("/$batch").to_owned();
     let mut statuses = HashMap::new();
+    let mut permissions = BTreeSet::new();
     let mut responses = Vec::with_capacity(items.len());
     for item in items {
         let failed = item.depends_on.iter().any(|id| {
@@ -39,13 +41,17 @@ pub(crate) fn answer(
         let (status, response) = if failed {
             dependency_failed(&item.id)
         } else {
-            run(tenant, call, (&version, &item))?
+            let (status, response, permission) = run(tenant, call, (&version, &item))?;
+            permissions.extend(permission);
+            (status, response)
         };
         statuses.insert(item.id.to_ascii_lowercase(), status);
         responses.push(response);
     }
     shuffle(&mut responses);
-    Ok(Answer::json(json!({ "responses": responses })))
+    let allowed_by = Vec::from_iter(permissions).join(" ");
+    let allowed_by = (!allowed_by.is_empty()).then_some(allowed_by);
+    Ok((Answer::json(json!({ "responses": responses })), allowed_by))
 }
 
 struct Item {
@@ -124,7 +130,7 @@ fn run(
     tenant: &mut Tenant,
     call: &GraphCall<'_>,
     (version, item): (&str, &Item),
-) -> Result<(StatusCode, Value), GraphError> {
+) -> Result<(StatusCode, Value, Option<String>), GraphError> {
     let malformed = || GraphError::malformed(format!("Invalid batch request '{}'.", item.id));
     let url = format!("{version}/{}", item.url.trim_start_matches('/'));
     let url = url.replace(' ', "%20").replace('"', "%22");
@@ -146,7 +152,7 @@ fn run(
         let value = HeaderValue::from_str(value).map_err(|_| malformed())?;
         request.headers_mut().append(name, value);
     }
-    let (response, _) = super::handle(tenant, call, &request);
+    let (response, permission) = super::handle(tenant, call, &request);
     let headers: Map<String, Value> = response
         .headers()
         .iter()
@@ -161,7 +167,7 @@ fn run(
         });
         answer.insert("body".to_owned(), body);
     }
-    Ok((status, answer))
+    Ok((status, answer, permission))
 }
 
 fn dependency_failed(id: &str) -> (StatusCode, Value) {
@@ -249,10 +255,14 @@ mod tests {
 
     #[test]
     fn an_item_may_write() {
-        let mut desk = Desk::new();
+        let mut desk = Desk::new().served_to(&["Application.ReadWrite.All"]);
         let write = json!({"id": "1", "method": "POST", "url": "/applications",
             "headers": {"Content-Type": "application/json"}, "body": {"displayName": "a"}});
         let (_, answer) = batch(&mut desk, json!([write]));
+        assert_eq!(
+            desk.allowed_by.as_deref(),
+            Some("Application.ReadWrite.All")
+        );
         assert_eq!(answer["responses"][0]["status"], 201);
         assert_eq!(answer["responses"][0]["body"]["displayName"], "a");
     }

@@ -40,7 +40,7 @@ pub(crate) fn remove_password_of_service_principal(
 
 fn add(exchange: &mut Exchange<'_>, kind: Kind) -> Result<Answer, GraphError> {
     let mut owner = exchange.subject_to_write(kind)?;
-    let wanted = wanted(&exchange.json()?)?;
+    let wanted = wanted(&exchange.json_if_any()?)?;
     let now = exchange.now();
     let start = time(&wanted, "startDateTime")?.unwrap_or(now);
     let end = time(&wanted, "endDateTime")?.unwrap_or(start + LIFETIME);

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Exchange;
 use super::error::GraphError;
+use super::list::referred;
 use super::noun::Noun;
 use crate::tenant::{Kind, Link, Object, text_of};
 
@@ -27,10 +28,7 @@ pub(crate) fn add(
             .into_iter()
             .filter_map(|(kind, id)| {
                 let object = exchange.tenant.seen(kind, id, &exchange.glance)?;
-                let noun = Noun::of(kind);
-                let mut item = noun.project(object, None, false);
-                item.insert("@odata.type".to_owned(), Value::String(noun.odata_type()));
-                Some(Value::Object(item))
+                Some(Value::Object(referred(exchange, kind, object, None)))
             })
             .take(20)
             .collect();

@@ -132,21 +132,35 @@ fn item(
     object: &Object,
     mixed: bool,
 ) -> Result<Value, GraphError> {
-    let noun = Noun::of(kind);
-    let mut shown = noun.project(object, exchange.query.select.as_deref(), false);
-    if mixed {
-        if !exchange.may_read(kind) {
-            // Learn, "Limited information returned for inaccessible member objects".
-            for (name, value) in &mut shown {
-                if name != "id" {
-                    *value = Value::Null;
-                }
-            }
-        }
-        shown.insert("@odata.type".to_owned(), json!(noun.odata_type()));
-    }
+    let select = exchange.query.select.as_deref();
+    let mut shown = if mixed {
+        referred(exchange, kind, object, select)
+    } else {
+        Noun::of(kind).project(object, select, false)
+    };
     super::expand::add(exchange, kind, object, &mut shown)?;
     Ok(Value::Object(shown))
+}
+
+/// An object to which another refers, with its type. Of one that the caller may not read only the
+/// id is told (Learn, "Limited information returned for inaccessible member objects").
+pub(crate) fn referred(
+    exchange: &Exchange<'_>,
+    kind: Kind,
+    object: &Object,
+    select: Option<&[String]>,
+) -> Object {
+    let noun = Noun::of(kind);
+    let mut shown = noun.project(object, select, false);
+    if !exchange.may_read(kind) {
+        for (name, value) in &mut shown {
+            if name != "id" {
+                *value = Value::Null;
+            }
+        }
+    }
+    shown.insert("@odata.type".to_owned(), json!(noun.odata_type()));
+    shown
 }
 
 fn page_of<'a>(

@@ -15,7 +15,8 @@
 //!   the count out silently.
 //! - Query options without a meaning to Graph are refused; the service ignores some of them.
 //! - Each structural property can be filtered and sorted by; the service has an index for some.
-//! - The texts of refusals of redirect URIs, of certificates and of wrongly typed values.
+//! - The texts of refusals of redirect URIs, of certificates, of proofs and of wrongly typed
+//!   values.
 //! - The delays after which writes are seen, and that deletions are seen at once.
 //! - `customKeyIdentifier` of a certificate is its SHA-1 thumbprint in hexadecimal digits.
 //! - A delegated token's scopes are enforced, the directory roles of its user are not.
@@ -28,6 +29,7 @@ mod application;
 mod batch;
 mod body;
 mod certificate;
+mod certificate_roll;
 mod consent;
 mod credential;
 mod device;
@@ -36,6 +38,7 @@ mod domain;
 mod error;
 mod expand;
 mod filter;
+mod filter_parser;
 mod grant;
 mod group;
 mod identifier_uri;
@@ -92,7 +95,10 @@ pub(crate) fn handle(
     tenant.purge_expired(call.now);
     let ids = request_ids(request.headers(), call.now);
     let (result, allowed_by) = if batch::is_batch(request.uri().path()) {
-        (batch::answer(tenant, call, request), None)
+        match batch::answer(tenant, call, request) {
+            Ok((answer, allowed_by)) => (Ok(answer), allowed_by),
+            Err(error) => (Err(error), None),
+        }
     } else {
         match dispatch(tenant, call, request) {
             Ok((answer, access)) => (Ok(answer), Some(access.by)),
@@ -136,6 +142,14 @@ impl Exchange<'_> {
                  and payload is of valid JSON format.",
             )
         })
+    }
+
+    /// The body of an action whose parameters may all be left out.
+    pub(crate) fn json_if_any(&self) -> Result<Object, GraphError> {
+        if self.body.is_empty() {
+            return Ok(Object::new());
+        }
+        self.json()
     }
 
     /// The key at a place in the path.

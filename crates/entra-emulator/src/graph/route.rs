@@ -4,8 +4,8 @@ use super::error::GraphError;
 use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
-    application, consent, credential, device, directory, domain, grant, group, organization,
-    policy, service_principal, user,
+    application, certificate_roll, consent, credential, device, directory, domain, grant, group,
+    organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -90,6 +90,8 @@ const ROUTES: &[Route] = &[
         "/applications/{id}/removePassword",
         credential::remove_password_of_application,
     ),
+    post("/applications/{id}/addKey", certificate_roll::add_key),
+    post("/applications/{id}/removeKey", certificate_roll::remove_key),
     list("/applications/{id}/owners", application::owners),
     post("/applications/{id}/owners/$ref", application::add_owner),
     delete(
