@@ -529,33 +529,39 @@ async fn the_end_of_a_certificate_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_set_up_credential_needs_three_permissions_and_no_more() {
-    let tenant = LocalTenant::new();
-    let host = MemoryHost::default();
-    let setup = Blueprint::new("setup", "Least privilege")
-        .with_permission(Permission::application("Application.ReadWrite.All"))
-        .with_permission(Permission::application("AppRoleAssignment.ReadWrite.All"))
-        .with_permission(Permission::application(
-            "DelegatedPermissionGrant.ReadWrite.All",
-        ))
-        .with_secret(Duration::days(1));
-    let linked = setup.apply(&tenant.setup_graph(), &host).await.unwrap();
-    let credential = host.secret().unwrap().credential().unwrap();
-    let client = tenant.client(linked.client_id, credential);
-    setup.wait_until_effective(&client).await.unwrap();
+async fn a_set_up_credential_needs_three_or_four_permissions_and_no_more() {
+    let owner = ["Application.ReadWrite.OwnedBy", "Application.Read.All"];
+    for registration in [&["Application.ReadWrite.All"][..], &owner] {
+        let tenant = LocalTenant::new();
+        let host = MemoryHost::default();
+        let setup = registration
+            .iter()
+            .chain(&[
+                "AppRoleAssignment.ReadWrite.All",
+                "DelegatedPermissionGrant.ReadWrite.All",
+            ])
+            .fold(Blueprint::new("setup", "Least privilege"), |setup, name| {
+                setup.with_permission(Permission::application(*name))
+            })
+            .with_secret(Duration::days(1));
+        let linked = setup.apply(&tenant.setup_graph(), &host).await.unwrap();
+        let credential = host.secret().unwrap().credential().unwrap();
+        let client = tenant.client(linked.client_id, credential);
+        setup.wait_until_effective(&client).await.unwrap();
 
-    let graph = GraphClient::new(
-        &tenant.emulator.cloud(),
-        std::sync::Arc::new(client),
-        tenant.pipeline(),
-    );
-    let plan = help_desk().plan(&graph).await.unwrap();
-    assert!(plan.to_string().contains("Policy.Read.All"), "{plan}");
-    help_desk()
-        .apply(&graph, &MemoryHost::default())
-        .await
-        .unwrap();
-    assert!(help_desk().plan(&graph).await.unwrap().is_empty());
+        let graph = GraphClient::new(
+            &tenant.emulator.cloud(),
+            std::sync::Arc::new(client),
+            tenant.pipeline(),
+        );
+        let plan = help_desk().plan(&graph).await.unwrap();
+        assert!(plan.to_string().contains("Policy.Read.All"), "{plan}");
+        help_desk()
+            .apply(&graph, &MemoryHost::default())
+            .await
+            .unwrap();
+        assert!(help_desk().plan(&graph).await.unwrap().is_empty());
+    }
 }
 
 #[tokio::test]
