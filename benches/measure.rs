@@ -7,7 +7,7 @@
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// One side of a comparison: work that is done `n` times.
@@ -82,11 +82,22 @@ pub(crate) fn goal(what: &str, found: f64, at_most: f64) {
     println!("  goal {verdict}: {what}: {found:.2}, at most {at_most:.2}");
 }
 
-/// How often `work` allocates.
+/// How often `work` allocates on this thread.
 pub(crate) fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = HEAP.get();
     work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    HEAP.get().allocations - before.allocations
+}
+
+/// How many bytes `work` holds on this thread at its worst, beyond what was held before.
+pub(crate) fn peak_bytes(work: impl FnOnce()) -> i64 {
+    let before = HEAP.get().live;
+    HEAP.set(Heap {
+        peak: before,
+        ..HEAP.get()
+    });
+    work();
+    HEAP.get().peak - before
 }
 
 /// The processor time of this thread.
@@ -102,10 +113,37 @@ fn wall_time() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
+/// What one thread allocated. What another thread frees is not noticed.
+#[derive(Clone, Copy)]
+struct Heap {
+    allocations: u64,
+    live: i64,
+    peak: i64,
+}
+
+thread_local! {
+    static HEAP: Cell<Heap> = const {
+        Cell::new(Heap {
+            allocations: 0,
+            live: 0,
+            peak: 0,
+        })
+    };
+}
+
+fn count(allocations: u64, bytes: i64) {
+    // A thread that ends allocates once more.
+    let _ = HEAP.try_with(|heap| {
+        let mut now = heap.get();
+        now.allocations += allocations;
+        now.live += bytes;
+        now.peak = now.peak.max(now.live);
+        heap.set(now);
+    });
+}
+
 /// The system's allocator, counting.
 struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -114,18 +152,19 @@ static ALLOCATOR: Counting = Counting;
 // SAFETY: every call is passed on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(1, layout.size() as i64);
         // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as i64));
         // SAFETY: the caller keeps the contract of `dealloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count(1, size as i64 - layout.size() as i64);
         // SAFETY: the caller keeps the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }

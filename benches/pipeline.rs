@@ -5,12 +5,12 @@
 //! 1.5 KB, one after the other) it is compared with bare reqwest: the goal is at most 1.09 times
 //! the processor time. The server runs on a thread of its own.
 
+#[path = "loopback.rs"]
+mod loopback;
 #[path = "measure.rs"]
 mod measure;
 
-use std::convert::Infallible;
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +21,6 @@ use entra_core::{
     TokenCredential, TokenRequest, TransportError,
 };
 use futures_util::FutureExt as _;
-use http_body_util::Full;
-use hyper_util::rt::TokioIo;
 use measure::{Side, allocations, compare, goal};
 use time::OffsetDateTime;
 
@@ -60,7 +58,7 @@ fn alone() {
 }
 
 fn over_the_network() {
-    let address = server();
+    let address = loopback::serve(|_| Bytes::from_static(&[b'a'; 1500]));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -165,32 +163,3 @@ const LIMITS: Limits = Limits {
     body: 1_048_576,
     deadline: Duration::from_secs(30),
 };
-
-/// A server on a thread of its own, with a body of 1.5 KB for everybody.
-fn server() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                stream.set_nodelay(true).unwrap();
-                let service = hyper::service::service_fn(|_| async {
-                    let body = Full::new(Bytes::from_static(&[b'a'; 1500]));
-                    Ok::<_, Infallible>(http::Response::new(body))
-                });
-                connections.spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
-            }
-        });
-    });
-    address
-}

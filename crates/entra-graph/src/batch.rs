@@ -28,7 +28,7 @@ use crate::{Error, GraphClient, Query};
 ///
 /// let mut batch = graph.batch();
 /// for name in ["ada@contoso.com", "grace@contoso.com"] {
-///     batch.add(BatchRequest::get(format!("/users/{name}")));
+///     batch.add(BatchRequest::get(["users", name]));
 /// }
 /// for outcome in batch.send().await {
 ///     let user: User = outcome.parse()?;
@@ -70,7 +70,7 @@ impl Batch {
     /// added.
     pub async fn send(self) -> Vec<BatchOutcome> {
         let mut run = Run::new(self);
-        let mut pending: Vec<usize> = (0..run.batch.requests.len()).collect();
+        let mut pending = run.prepare();
         while !pending.is_empty() {
             let again = run.round(&pending).await;
             if !again.is_empty() {
@@ -90,45 +90,50 @@ pub struct BatchId(usize);
 #[derive(Clone, Debug)]
 pub struct BatchRequest {
     method: Method,
-    url: String,
+    segments: Vec<String>,
+    query: Option<String>,
     headers: BTreeMap<&'static str, String>,
     body: Option<Value>,
     operation: Operation,
 }
 
 impl BatchRequest {
-    /// Reads. The path begins after the version and is percent-encoded: `/users/ada@contoso.com`.
-    pub fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path.into())
-    }
-
-    /// Reads by a query.
-    pub fn query(path: impl Into<String>, query: &Query) -> Self {
-        let mut request = Self::get(path);
-        if let Some(text) = query.to_query() {
-            request.url = format!("{}?{text}", request.url);
-        }
-        if query.is_advanced() {
-            request
-                .headers
-                .insert("ConsistencyLevel", "eventual".to_owned());
-        }
-        request
+    /// Reads. The path is given in segments, which are percent-encoded here: an id with a slash in
+    /// it leads to no other path.
+    pub fn get<S: Into<String>>(path: impl IntoIterator<Item = S>) -> Self {
+        Self::new(Method::GET, path)
     }
 
     /// Makes something.
-    pub fn post(path: impl Into<String>, body: &impl Serialize) -> Result<Self, Error> {
-        Self::new(Method::POST, path.into()).with_body(body)
+    pub fn post<S: Into<String>>(
+        path: impl IntoIterator<Item = S>,
+        body: &impl Serialize,
+    ) -> Result<Self, Error> {
+        Self::new(Method::POST, path).with_body(body)
     }
 
     /// Changes something.
-    pub fn patch(path: impl Into<String>, body: &impl Serialize) -> Result<Self, Error> {
-        Self::new(Method::PATCH, path.into()).with_body(body)
+    pub fn patch<S: Into<String>>(
+        path: impl IntoIterator<Item = S>,
+        body: &impl Serialize,
+    ) -> Result<Self, Error> {
+        Self::new(Method::PATCH, path).with_body(body)
     }
 
     /// Deletes something.
-    pub fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path.into())
+    pub fn delete<S: Into<String>>(path: impl IntoIterator<Item = S>) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    /// Asks by this query.
+    #[must_use]
+    pub fn with_query(mut self, query: &Query) -> Self {
+        self.query = query.to_query();
+        if query.is_advanced() {
+            self.headers
+                .insert("ConsistencyLevel", "eventual".to_owned());
+        }
+        self
     }
 
     /// Says what repeating it does, where the method does not.
@@ -138,14 +143,25 @@ impl BatchRequest {
         self
     }
 
-    fn new(method: Method, path: String) -> Self {
+    fn new<S: Into<String>>(method: Method, path: impl IntoIterator<Item = S>) -> Self {
         Self {
             operation: Operation::of(&method),
             method,
-            url: format!("/{}", path.trim_start_matches('/')),
+            segments: path.into_iter().map(Into::into).collect(),
+            query: None,
             headers: BTreeMap::new(),
             body: None,
         }
+    }
+
+    /// The URL as it stands in a batch: after the version.
+    fn relative_url(&self, client: &GraphClient) -> Result<String, Error> {
+        let segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
+        let mut url = client.url(&segments)?;
+        url.set_query(self.query.as_deref());
+        let relative = url.as_str().strip_prefix(client.base());
+        let relative = relative.ok_or(Error::InvalidRequest("the path of a request is empty"))?;
+        Ok(format!("/{relative}"))
     }
 
     fn with_body(mut self, body: &impl Serialize) -> Result<Self, Error> {
@@ -216,6 +232,7 @@ impl std::fmt::Debug for BatchAnswer {
 /// A batch under way.
 struct Run {
     batch: Batch,
+    urls: HashMap<usize, String>,
     outcomes: HashMap<usize, Result<BatchAnswer, Error>>,
     attempts: u32,
     until: Duration,
@@ -228,11 +245,36 @@ impl Run {
         let deadline = batch.client.pipeline().retry_policy().deadline;
         Self {
             until: batch.client.clock().monotonic().saturating_add(deadline),
+            urls: HashMap::new(),
             outcomes: HashMap::new(),
             attempts: 0,
             not_before: Duration::ZERO,
             batch,
         }
+    }
+
+    /// Writes the URLs. Returns what can be sent; a sequence ends before what cannot.
+    fn prepare(&mut self) -> Vec<usize> {
+        let mut pending = Vec::new();
+        let mut stopped = false;
+        for index in 0..self.batch.requests.len() {
+            let url = match self.batch.requests.get(index) {
+                Some(_) if stopped => Err(Error::DependencyFailed),
+                Some(request) => request.relative_url(&self.batch.client),
+                None => continue,
+            };
+            match url {
+                Ok(url) => {
+                    self.urls.insert(index, url);
+                    pending.push(index);
+                }
+                Err(error) => {
+                    stopped = self.batch.sequential;
+                    self.give_up(index, error);
+                }
+            }
+        }
+        pending
     }
 
     /// Sends what is pending, once. Returns what is to be sent again.
@@ -354,13 +396,21 @@ impl Run {
         let mut before: Option<String> = None;
         let mut repeatable = true;
         for index in chunk {
-            let Some(request) = self.batch.requests.get(*index) else {
+            let found = self.batch.requests.get(*index).zip(self.urls.get(index));
+            let Some((request, url)) = found else {
                 continue;
             };
             repeatable &= matches!(request.operation, Operation::Read | Operation::Idempotent);
             let id = (index + 1).to_string();
             let depends_on = before.replace(id.clone()).filter(|_| self.batch.sequential);
-            requests.push(WireRequest::new(id, request, depends_on));
+            requests.push(WireRequest {
+                id,
+                method: request.method.as_str(),
+                url,
+                headers: &request.headers,
+                body: request.body.as_ref(),
+                depends_on: depends_on.map(|id| [id]),
+            });
         }
         let url = self.batch.client.url(&["$batch"])?;
         let mut call = Request::new(Method::POST, BATCH, url).with_json(&WireBatch { requests })?;
@@ -451,19 +501,6 @@ struct WireRequest<'a> {
     headers: &'a BTreeMap<&'static str, String>,
     body: Option<&'a Value>,
     depends_on: Option<[String; 1]>,
-}
-
-impl<'a> WireRequest<'a> {
-    fn new(id: String, request: &'a BatchRequest, depends_on: Option<String>) -> Self {
-        Self {
-            id,
-            method: request.method.as_str(),
-            url: &request.url,
-            headers: &request.headers,
-            body: request.body.as_ref(),
-            depends_on: depends_on.map(|id| [id]),
-        }
-    }
 }
 
 #[derive(Deserialize)]

@@ -316,6 +316,11 @@ impl GraphClient {
         )))
     }
 
+    /// Where all URLs begin: host and version, with a slash at the end.
+    pub(crate) fn base(&self) -> &str {
+        self.0.base.as_str()
+    }
+
     pub(crate) fn clock(&self) -> &Arc<dyn entra_core::Clock> {
         self.0.pipeline.clock()
     }

@@ -4,18 +4,34 @@
 //! there, to be sure that it still works, and to read the directory. This crate does those, over
 //! the tokens and the pipeline of [`entra_core`], and leaves the rest of Graph alone.
 //!
-//! ```no_run
-//! # async fn f(credential: std::sync::Arc<dyn entra_core::TokenCredential>, pipeline: entra_core::Pipeline)
-//! # -> Result<(), entra_graph::Error> {
-//! use entra_core::Cloud;
+//! ```
+//! # use std::sync::Arc;
+//! # use entra_core::{ClientId, ClientSecret, Tenant};
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use entra_core::{Authority, ClientCredential, ConfidentialClient, Pipeline};
+//! use entra_emulator::{Emulator, Seed};
 //! use entra_graph::{Filter, GraphClient, Query};
 //!
-//! let graph = GraphClient::new(&Cloud::public(), credential, pipeline);
-//! let enabled = Query::new().filter(Filter::eq("accountEnabled", true)).top(999);
-//! let mut users = graph.users().list(enabled);
+//! // A local tenant. For a real one: `Cloud::public()`, `HttpsClient`, and an app's own values.
+//! let local = Emulator::new(Seed::default());
+//! let (cloud, app) = (local.cloud(), local.setup_app());
+//! let (tenant, client_id) = (Tenant::parse(&local.tenant_id())?, ClientId::parse(&app.client_id)?);
+//! let secret = ClientCredential::secret(ClientSecret::try_from(&app.client_secret)?);
+//! let pipeline = Pipeline::new(local.clone()).with_clock(local.clock());
+//!
+//! let authority = Authority::new(cloud.clone(), tenant);
+//! let credential = ConfidentialClient::new(authority, client_id, secret, pipeline.clone())?;
+//! let graph = GraphClient::new(&cloud, Arc::new(credential), pipeline);
+//!
+//! let disabled = Query::new().filter(Filter::eq("accountEnabled", false)).top(999);
+//! let mut users = graph.users().list(disabled);
+//! let mut count = 0;
 //! while let Some(user) = users.try_next().await? {
-//!     println!("{:?}", user.user_principal_name);
+//!     assert_eq!(user.account_enabled, Some(false));
+//!     count += 1;
 //! }
+//! assert!(count > 0);
 //! # Ok(()) }
 //! ```
 //!

@@ -1,4 +1,9 @@
 //! Plan, apply, test connection and guide against a local tenant.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 mod local;
 
@@ -469,7 +474,7 @@ async fn a_proxy_or_a_dead_network_is_told_from_a_wrong_tenant() {
     let credential = ClientCredential::secret(ClientSecret::try_from(&app.client_secret).unwrap());
     let client = tenant.client(client_id, credential);
     for fault in [Fault::BadGatewayHtml, Fault::Dropped, Fault::Truncated] {
-        let rule = FaultRule::new("*", fault.clone()).with_times(100);
+        let rule = FaultRule::new("*", fault).with_times(100);
         tenant.emulator.faults().inject(rule).unwrap();
         let findings = help_desk().adopt(client_id).test_connection(&client).await;
         tenant.emulator.faults().clear();

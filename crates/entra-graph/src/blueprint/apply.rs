@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::Debug;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use entra_core::{
@@ -11,8 +11,8 @@ use entra_core::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::plan::TenantView;
-use super::{Blueprint, Platform, Registration, SecretDeclaration};
+use super::tenant_view::TenantView;
+use super::{Blueprint, Platform, Registration, SecretDeclaration, preflight};
 use crate::{
     Application, Error, GRAPH_APP_ID, GraphClient, ImplicitGrantSettings, KeyCredential, NewKey,
     PasswordCredential, Permission, PermissionId, PublicClientSettings, RecentlyCreated,
@@ -29,9 +29,9 @@ impl Blueprint {
     /// is removed, and another one issued. Apply one blueprint from one place at a time.
     pub async fn apply(&self, graph: &GraphClient, host: &dyn LinkHost) -> Result<Linked, Error> {
         let tenant = TenantView::read(self, graph).await?;
-        let plan = self.compare(graph, &tenant).await?;
-        if !plan.refusals.is_empty() {
-            return Err(Error::Refused(plan.refusals.into()));
+        let refusals = preflight::check(self, graph, &tenant).await?;
+        if !refusals.is_empty() {
+            return Err(Error::Refused(refusals.into()));
         }
         let steps = Steps {
             blueprint: self,
@@ -612,7 +612,9 @@ impl Steps<'_> {
         self.begin(7, "last look");
         self.recent("what was applied")
             .until_visible(|| async {
-                let plan = self.blueprint.plan(self.graph).await?;
+                let catalog = Arc::clone(&self.tenant.catalog);
+                let tenant = TenantView::read_with(catalog, self.blueprint, self.graph).await?;
+                let plan = self.blueprint.compare(&tenant, self.now());
                 Ok(plan.is_empty().then_some(()))
             })
             .await

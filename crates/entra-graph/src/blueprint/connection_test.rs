@@ -11,7 +11,7 @@ use serde::Deserialize;
 use time::Duration;
 use url::Url;
 
-use super::plan::TenantView;
+use super::tenant_view::TenantView;
 use super::{Blueprint, Registration};
 use crate::{Application, Error, GraphClient, Permission, PermissionKind, Query};
 

@@ -14,6 +14,7 @@ mod guide;
 mod plan;
 mod preflight;
 mod redirect_uri;
+mod tenant_view;
 
 pub use apply::{IssuedSecret, LinkHost, Linked, MemoryHost, Progress};
 pub use plan::{Change, Plan, Target};
@@ -167,6 +168,10 @@ impl Blueprint {
     /// The permissions on Microsoft Graph.
     pub fn permissions(&self) -> &[Permission] {
         &self.permissions
+    }
+
+    fn is_adopted(&self) -> bool {
+        matches!(self.registration, Registration::Adopted(_))
     }
 
     fn application_permissions(&self) -> impl Iterator<Item = &Permission> {

@@ -3,8 +3,8 @@
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
-use super::plan::TenantView;
 use super::redirect_uri::{self, Platform, RedirectUriFault};
+use super::tenant_view::TenantView;
 use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Registration};
 use crate::{
     AppManagementPolicy, Application, CredentialRestriction, Error, Filter, GraphClient, Query,

@@ -56,7 +56,7 @@ async fn outcomes_come_in_the_order_of_the_requests() {
     let fake = each(ok);
     let mut batch = fake.client().batch();
     let added: Vec<_> = (0..45)
-        .map(|number| batch.add(BatchRequest::get(format!("/users/{number}"))))
+        .map(|number| batch.add(BatchRequest::get(["users".to_owned(), number.to_string()])))
         .collect();
     let outcomes = batch.send().await;
     assert_eq!(
@@ -90,7 +90,7 @@ async fn a_throttled_request_is_sent_again_by_itself_under_its_id() {
     let mut batch = fake.client().batch();
     for name in ["a", "b", "c"] {
         // A 429 was not acted on, so that even what must not be repeated is sent again.
-        batch.add(BatchRequest::post(format!("/users/{name}"), &json!({})).unwrap());
+        batch.add(BatchRequest::post(["users", name], &json!({})).unwrap());
     }
     let outcomes = batch.send().await;
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
@@ -110,7 +110,7 @@ async fn one_throttled_request_makes_the_next_call_wait() {
     });
     let mut batch = fake.client().batch();
     for _ in 0..25 {
-        batch.add(BatchRequest::get("/users/a"));
+        batch.add(BatchRequest::get(["users", "a"]));
     }
     let outcomes = batch.send().await;
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
@@ -122,10 +122,10 @@ async fn one_throttled_request_makes_the_next_call_wait() {
 async fn only_what_may_be_repeated_is_repeated() {
     let fake = each(|_| refused(503, "ServiceUnavailable"));
     let mut batch = fake.client().batch();
-    batch.add(BatchRequest::get("/users/a"));
-    batch.add(BatchRequest::post("/users", &json!({})).unwrap());
+    batch.add(BatchRequest::get(["users", "a"]));
+    batch.add(BatchRequest::post(["users"], &json!({})).unwrap());
     batch.add(
-        BatchRequest::patch("/users/a", &json!({}))
+        BatchRequest::patch(["users", "a"], &json!({}))
             .unwrap()
             .with_operation(Operation::Idempotent),
     );
@@ -154,8 +154,8 @@ async fn a_request_that_is_left_out_has_an_outcome_too() {
         }
     });
     let mut batch = fake.client().batch();
-    batch.add(BatchRequest::get("/users/a"));
-    batch.add(BatchRequest::post("/users", &json!({})).unwrap());
+    batch.add(BatchRequest::get(["users", "a"]));
+    batch.add(BatchRequest::post(["users"], &json!({})).unwrap());
     let outcomes = batch.send().await;
     assert!(outcomes[0].result.is_ok());
     assert!(matches!(outcomes[1].result, Err(Error::NotAnswered { .. })));
@@ -171,7 +171,7 @@ async fn each_request_has_its_own_error() {
     });
     let mut batch = fake.client().batch();
     for name in ["gone", "there", "denied"] {
-        batch.add(BatchRequest::get(format!("users/{name}")));
+        batch.add(BatchRequest::get(["users".to_owned(), name.to_string()]));
     }
     let outcomes = batch.send().await;
     assert!(outcomes[0].result.as_ref().unwrap_err().is_not_found());
@@ -190,7 +190,7 @@ async fn where_the_call_fails_each_of_its_requests_fails() {
     });
     let mut batch = fake.client().batch();
     for _ in 0..25 {
-        batch.add(BatchRequest::post("/users", &json!({})).unwrap());
+        batch.add(BatchRequest::post(["users"], &json!({})).unwrap());
     }
     let outcomes = batch.send().await;
     assert_eq!(outcomes.len(), 25);
@@ -208,7 +208,7 @@ async fn a_sequence_stops_at_the_first_failure() {
     });
     let mut batch = fake.client().batch().sequential();
     for _ in 0..30 {
-        batch.add(BatchRequest::get("/users/a"));
+        batch.add(BatchRequest::get(["users", "a"]));
     }
     let outcomes = batch.send().await;
     assert_eq!(outcomes.len(), 30);
@@ -250,7 +250,7 @@ async fn a_throttled_sequence_goes_on_where_it_stopped() {
     });
     let mut batch = fake.client().batch().sequential();
     for _ in 0..3 {
-        batch.add(BatchRequest::post("/users", &json!({})).unwrap());
+        batch.add(BatchRequest::post(["users"], &json!({})).unwrap());
     }
     let outcomes = batch.send().await;
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
@@ -262,7 +262,7 @@ async fn queries_carry_their_headers_and_answers_do_not_show_bodies() {
     let fake = each(|_| Some(json!({"status": 200, "body": {"secretText": "canary~secret"}})));
     let mut batch = fake.client().batch();
     let query = Query::new().filter(Filter::ne("displayName", "a"));
-    batch.add(BatchRequest::query("/users", &query));
+    batch.add(BatchRequest::get(["users"]).with_query(&query));
     let outcomes = batch.send().await;
     assert!(!format!("{outcomes:?}").contains("canary"));
     let request = &fake.seen()[0].body["requests"][0];
@@ -271,4 +271,26 @@ async fn queries_carry_their_headers_and_answers_do_not_show_bodies() {
         request["url"],
         "/users?$filter=displayName%20ne%20%27a%27&$count=true"
     );
+}
+
+#[tokio::test]
+async fn a_path_is_encoded_and_an_empty_id_is_an_outcome_of_its_own() {
+    let fake = each(ok);
+    let mut batch = fake.client().batch();
+    batch.add(BatchRequest::get(["users", "a/../b#c?d"]));
+    batch.add(BatchRequest::get(["users", ""]));
+    batch.add(BatchRequest::delete(["users", ".."]));
+    let outcomes = batch.send().await;
+    let body: Value = outcomes[0].parse().unwrap();
+    assert_eq!(body["url"], "/users/a%2F..%2Fb%23c%3Fd");
+    for outcome in &outcomes[1..] {
+        assert!(matches!(outcome.result, Err(Error::InvalidRequest(_))));
+    }
+
+    let mut batch = fake.client().batch().sequential();
+    batch.add(BatchRequest::get(["users", ""]));
+    batch.add(BatchRequest::get(["users", "a"]));
+    let outcomes = batch.send().await;
+    assert!(matches!(outcomes[1].result, Err(Error::DependencyFailed)));
+    assert_eq!(fake.seen().len(), 1);
 }
