@@ -366,7 +366,7 @@ impl OwnView {
     ) -> Option<time::OffsetDateTime> {
         let application = self.application()?;
         let own = blueprint.secret.as_ref().and_then(|secret| {
-            super::apply::secret_state(Some(application), &secret.name, now).kept
+            super::registration::secret_state(Some(application), &secret.name, now).kept
         });
         let mut all = application
             .password_credentials
