@@ -223,7 +223,7 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[7000218],
+        &[7000216, 7000218],
         row(
             Kind::CredentialMissing,
             Configuration,
@@ -310,12 +310,13 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[70001, 700011, 700016],
+        &[70001, 700011, 700016, 7000229],
         propagating(
             Kind::AppNotFound,
             AdminAction,
-            "There is no app with this application (client) id in this tenant. Compare both ids \
-             with the app's overview page; an app of another tenant needs admin consent here first.",
+            "There is no app with this application (client) id in this tenant, or it has no service \
+             principal there. Compare both ids with the app's overview page; an app of another \
+             tenant needs admin consent here first.",
         ),
     ),
     (
@@ -371,7 +372,7 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[70011, 700022, 28002, 900144, 50027],
+        &[70011, 700022, 28002, 900144, 50027, 1002012],
         row(
             Kind::InvalidRequest,
             Configuration,

@@ -187,10 +187,17 @@ impl Applications<'_> {
             custom_key_identifier: None,
             key: Some(der.clone()),
         };
+        let is_there = |keys: &[KeyCredential]| {
+            let found = keys.iter().find(|key| key.key.as_ref() == Some(&der));
+            found.cloned()
+        };
+        if let Some(found) = is_there(&self.key_credentials(app).await?) {
+            return Ok(found);
+        }
         for _ in 0..ATTEMPTS {
-            let mut keys = self.key_credentials(app).await?;
-            if let Some(found) = keys.iter().find(|key| key.key.as_ref() == Some(&der)) {
-                return Ok(found.clone());
+            let mut keys = self.agreed_keys(app).await?;
+            if let Some(found) = is_there(&keys) {
+                return Ok(found);
             }
             keys.iter_mut().for_each(|key| key.key = None);
             keys.push(added.clone());
@@ -212,7 +219,7 @@ impl Applications<'_> {
     pub async fn remove_certificate(&self, app: &ObjectId, key_id: &Uuid) -> Result<bool, Error> {
         let _turn = self.client.locks().lock(app.as_uuid()).await;
         for attempt in 0..ATTEMPTS {
-            let mut keys = self.key_credentials(app).await?;
+            let mut keys = self.agreed_keys(app).await?;
             let before = keys.len();
             keys.retain(|key| key.key_id.as_ref() != Some(key_id));
             if keys.len() == before {
@@ -236,6 +243,15 @@ impl Applications<'_> {
             what: "the app's certificates",
             attempts: ATTEMPTS,
         })
+    }
+
+    /// The certificates as several replicas in a row show them: what a replica that is behind
+    /// leaves out would be lost.
+    async fn agreed_keys(&self, app: &ObjectId) -> Result<Vec<KeyCredential>, Error> {
+        self.client
+            .recently_created("the app's certificates")
+            .until_agreed(|| self.key_credentials(app))
+            .await
     }
 
     async fn replace_keys(&self, app: &ObjectId, keys: Vec<KeyCredential>) -> Result<(), Error> {

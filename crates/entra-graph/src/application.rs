@@ -216,7 +216,11 @@ impl<'a> Applications<'a> {
     /// Adds a mark and keeps the others. Writers of one process wait for each other.
     pub async fn add_tag(&self, app: &ObjectId, tag: &str) -> Result<(), Error> {
         let _turn = self.client.locks().lock(app.as_uuid()).await;
-        let mut tags = self.get(app).await?.tags.unwrap_or_default();
+        let mut tags = self
+            .client
+            .recently_created("the app's tags")
+            .until_agreed(|| async { Ok(self.get(app).await?.tags.unwrap_or_default()) })
+            .await?;
         if tags.iter().any(|found| found == tag) {
             return Ok(());
         }

@@ -125,6 +125,38 @@ impl RecentlyCreated {
         }
     }
 
+    /// Reads until several reads in a row saw the same, and returns that. What is about to be
+    /// replaced as a whole is read in this way: a replica that is behind would drop what it does
+    /// not know yet.
+    pub async fn until_agreed<T, F, Fut>(&self, mut read: F) -> Result<T, Error>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Result<T, Error>> + Send,
+        T: PartialEq + Send,
+    {
+        let mut last = None;
+        let mut in_a_row = 0;
+        loop {
+            let refusal = match read().await {
+                Ok(found) => {
+                    let is_same = last.as_ref() == Some(&found);
+                    in_a_row = if is_same { in_a_row + 1 } else { 1 };
+                    if in_a_row >= self.policy.consecutive {
+                        return Ok(found);
+                    }
+                    last = Some(found);
+                    None
+                }
+                Err(error) if error.may_be_replication() => {
+                    last = None;
+                    Some(error)
+                }
+                Err(error) => return Err(error),
+            };
+            self.pause(refusal).await?;
+        }
+    }
+
     /// Does something with it as soon as Graph lets one. `write` is called again only after a
     /// refusal that says that nothing was done.
     pub async fn once_known<T, F, Fut>(&self, mut write: F) -> Result<T, Error>

@@ -528,6 +528,107 @@ async fn the_end_of_a_certificate_is_warned_of() {
     assert_eq!(expiry.outcome, Outcome::Warning, "{expiry}");
 }
 
+#[tokio::test]
+async fn a_set_up_credential_needs_three_or_four_permissions_and_no_more() {
+    let owner = ["Application.ReadWrite.OwnedBy", "Application.Read.All"];
+    for registration in [&["Application.ReadWrite.All"][..], &owner] {
+        let tenant = LocalTenant::new();
+        let host = MemoryHost::default();
+        let setup = registration
+            .iter()
+            .chain(&[
+                "AppRoleAssignment.ReadWrite.All",
+                "DelegatedPermissionGrant.ReadWrite.All",
+            ])
+            .fold(Blueprint::new("setup", "Least privilege"), |setup, name| {
+                setup.with_permission(Permission::application(*name))
+            })
+            .with_secret(Duration::days(1));
+        let linked = setup.apply(&tenant.setup_graph(), &host).await.unwrap();
+        let credential = host.secret().unwrap().credential().unwrap();
+        let client = tenant.client(linked.client_id, credential);
+        setup.wait_until_effective(&client).await.unwrap();
+
+        let graph = GraphClient::new(
+            &tenant.emulator.cloud(),
+            std::sync::Arc::new(client),
+            tenant.pipeline(),
+        );
+        let plan = help_desk().plan(&graph).await.unwrap();
+        assert!(plan.to_string().contains("Policy.Read.All"), "{plan}");
+        help_desk()
+            .apply(&graph, &MemoryHost::default())
+            .await
+            .unwrap();
+        assert!(help_desk().plan(&graph).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_shown_or_logged_by_an_apply() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let tenant = LocalTenant::new();
+    let host = MemoryHost::default();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let blueprint = help_desk();
+    let linked = blueprint.apply(&tenant.setup_graph(), &host).await.unwrap();
+    let secret = host.secret().unwrap();
+    let client = tenant.client(linked.client_id, secret.credential().unwrap());
+    blueprint.wait_until_effective(&client).await.unwrap();
+    let findings = blueprint.test_connection(&client).await;
+    drop(guard);
+
+    let token = client
+        .token(&entra_core::TokenRequest::new([tenant
+            .emulator
+            .cloud()
+            .graph_scope()]))
+        .await
+        .unwrap();
+    let setup = tenant.emulator.setup_app();
+    let shown = format!(
+        "{}{secret:?}{host:?}{linked:?}{client:?}{findings:?}{token:?}",
+        log.text()
+    );
+    assert!(log.text().contains("applying a blueprint"));
+    for canary in [&secret.value, &setup.client_secret, token.secret()] {
+        assert!(!shown.contains(canary.expose()), "a secret is shown");
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
 #[test]
 fn the_guide_names_every_value_and_escapes_names() {
     let certificate_free = Blueprint::new("guide", "A *bold* name")

@@ -16,11 +16,17 @@ pub(crate) fn get(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     exchange.single(KIND, device).map(Answer::Object)
 }
 
-/// Learn, "Update device": `isCompliant` and `isManaged` can only be updated by Intune or an
-/// approved device management app; here every caller counts as one.
+/// Learn, "Update device": an application may update Windows devices; of all others only
+/// `extensionAttributes`. That `isCompliant` and `isManaged` are open to approved device
+/// management apps alone is not modelled: here every caller counts as one.
 pub(crate) fn update(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     let patch = body::check(Noun::of(KIND), exchange.json()?, &[])?.properties;
     let mut device = exchange.subject_to_write(KIND)?;
+    let app_only = exchange.call.caller.user_id.is_none();
+    let windows = text_of(&device, "operatingSystem").eq_ignore_ascii_case("Windows");
+    if app_only && !windows && patch.keys().any(|name| name != "extensionAttributes") {
+        return Err(GraphError::denied());
+    }
     body::merge(&mut device, patch);
     let id = text_of(&device, "id").to_owned();
     exchange.tenant.replace(KIND, &id, device, exchange.now());
@@ -66,9 +72,9 @@ mod tests {
     #[test]
     fn a_device_is_found_by_both_ids_and_its_compliance_is_written() {
         let mut desk = Desk::new();
-        let list = "/devices?$filter=operatingSystem eq 'Android' and isCompliant eq false";
+        let list = "/devices?$filter=operatingSystem eq 'Windows' and isCompliant eq false";
         let found = desk.ok("GET", list, Value::Null);
-        assert_eq!(values(&found, "displayName"), ["ANDROID-0002"]);
+        assert_eq!(values(&found, "displayName"), ["LT-0004", "LT-0005"]);
         let device = &found["value"][0];
         let path = format!("/devices/{}", device["id"].as_str().unwrap());
         desk.ok("PATCH", &path, json!({"isCompliant": true}));
@@ -78,11 +84,28 @@ mod tests {
         );
         assert_eq!(desk.ok("GET", &key, Value::Null)["isCompliant"], true);
         let owners = desk.ok("GET", &format!("{path}/registeredOwners"), Value::Null);
-        assert_eq!(values(&owners, "displayName"), ["Hanna Virtanen"]);
+        assert_eq!(values(&owners, "displayName"), ["Tomas Novak"]);
         let message = desk.refusal("PATCH", &path, json!({"deviceId": "x"})).2;
         assert_eq!(
             message,
             "Property 'deviceId' is read-only and cannot be set."
+        );
+        let phones = desk.ok(
+            "GET",
+            "/devices?$filter=operatingSystem eq 'IPhone'",
+            Value::Null,
+        );
+        let phone = format!("/devices/{}", values(&phones, "id")[0]);
+        assert_eq!(
+            desk.call("PATCH", &phone, json!({"isCompliant": false})).0,
+            403
+        );
+        let attributes = json!({"extensionAttributes": {"extensionAttribute1": "x"}});
+        desk.ok("PATCH", &phone, attributes.clone());
+        let shown = desk.ok("GET", &phone, Value::Null);
+        assert_eq!(
+            shown["extensionAttributes"],
+            attributes["extensionAttributes"]
         );
         let other = "/devices(serial='x')";
         let expected = "Invalid key 'serial': it is no alternate key of this resource.";

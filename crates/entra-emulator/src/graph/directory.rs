@@ -12,11 +12,17 @@ use crate::tenant::{Kind, Object, Tenant, items_of, text_of};
 
 /// Deleted objects of the type at the end of the path.
 pub(crate) fn list_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
-    if exchange.cast.is_none() {
+    let Some(cast) = exchange.cast.as_deref() else {
         return Err(GraphError::malformed(
             "A type is required at the end of the path, as in \
              /directory/deletedItems/microsoft.graph.application.",
         ));
+    };
+    let kind = Kind::DIRECTORY_OBJECTS
+        .into_iter()
+        .find(|kind| Noun::of(*kind).type_name == cast);
+    if kind.is_some_and(|kind| !exchange.holds(reading(kind))) {
+        return Err(GraphError::denied());
     }
     let deleted = exchange.tenant.deleted().values();
     let objects = deleted
@@ -32,6 +38,9 @@ pub(crate) fn get_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphEr
         .deleted()
         .get(id)
         .ok_or_else(|| GraphError::not_found(id))?;
+    if !exchange.holds(reading(deleted.kind)) {
+        return Err(GraphError::denied());
+    }
     let mut shown = exchange.single(deleted.kind, &deleted.object)?;
     let odata_type = Noun::of(deleted.kind).odata_type();
     shown.insert("@odata.type".to_owned(), json!(odata_type));
@@ -110,18 +119,28 @@ fn check_kind(exchange: &Exchange<'_>, id: &str) -> Result<Object, GraphError> {
         .deleted()
         .get(id)
         .ok_or_else(|| GraphError::not_found(id))?;
-    let caller = exchange.call.caller;
-    let held = caller.roles.iter().chain(&caller.scopes);
-    let needed: &[&str] = match deleted.kind {
-        Kind::User => &["User.DeleteRestore.All", "User.ReadWrite.All"],
-        Kind::Group => &["Group.ReadWrite.All"],
-        _ => &["Application.ReadWrite.All"],
-    };
-    let holds = held.into_iter().any(|role| needed.contains(&role.as_str()));
-    if holds {
+    if exchange.holds(writing(deleted.kind)) {
         Ok(deleted.object.clone())
     } else {
         Err(GraphError::denied())
+    }
+}
+
+/// Learn, "Get deletedItem": the permission depends on the type.
+fn reading(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::User => &["User.Read.All"],
+        Kind::Group => &["Group.Read.All"],
+        _ => &["Application.Read.All"],
+    }
+}
+
+/// Learn, "Restore deleted directory object item", "Permanently delete an item".
+fn writing(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::User => &["User.DeleteRestore.All", "User.ReadWrite.All"],
+        Kind::Group => &["Group.ReadWrite.All"],
+        _ => &["Application.ReadWrite.All"],
     }
 }
 
@@ -182,8 +201,13 @@ mod tests {
         let app = desk.ok("POST", "/applications", json!({"displayName": "a"}));
         let id = app["id"].as_str().unwrap();
         desk.ok("DELETE", &format!("/applications/{id}"), Value::Null);
-        let restore = format!("/directory/deletedItems/{id}/restore");
+        let deleted = format!("/directory/deletedItems/{id}");
+        let restore = format!("{deleted}/restore");
         let mut desk = desk.served_to(&["User.ReadWrite.All"]);
+        assert_eq!(desk.get(&deleted).0, 403);
+        let list = "/directory/deletedItems/microsoft.graph.";
+        assert_eq!(desk.get(&[list, "application"].concat()).0, 403);
+        assert_eq!(desk.get(&[list, "user"].concat()).0, 200);
         assert_eq!(desk.call("POST", &restore, json!({})).0, 403);
         let mut desk = desk.served_to(&["Application.ReadWrite.All"]);
         assert_eq!(desk.call("POST", &restore, json!({})).0, 200);

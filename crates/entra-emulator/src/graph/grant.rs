@@ -108,8 +108,8 @@ fn check_principal(exchange: &Exchange<'_>, grant: &Object) -> Result<(), GraphE
     }
 }
 
-/// Older clients send `startTime` and `expiryTime`, which Graph ignores (Learn, "oAuth2Permission­
-/// Grant": not in v1.0, required and ignored in beta).
+/// Clients of the beta version send `startTime` and `expiryTime`, which mean nothing (Learn,
+/// "oAuth2PermissionGrant resource type", beta).
 fn without_times(mut json: Object) -> Object {
     json.retain(|name, _: &mut Value| name != "startTime" && name != "expiryTime");
     json

@@ -122,6 +122,9 @@ pub(crate) fn owners(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> 
 }
 
 pub(crate) fn add_member(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let json = exchange.json()?;
+    let target = reference::target(exchange, text_of(&json, "@odata.id"), &MEMBERS)?;
+    check_member(exchange, &target)?;
     reference::add(exchange, KIND, Link::Member, &MEMBERS)
 }
 
@@ -135,6 +138,22 @@ pub(crate) fn add_owner(exchange: &mut Exchange<'_>) -> Result<Answer, GraphErro
 
 pub(crate) fn remove_owner(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     reference::remove(exchange, KIND, Link::Owner)
+}
+
+/// Learn, "Add member": for a device or a service principal a second permission is needed.
+fn check_member(exchange: &Exchange<'_>, id: &str) -> Result<(), GraphError> {
+    let app_only = exchange.call.caller.user_id.is_none();
+    let needed: &[&str] = match exchange.tenant.kind_of(id) {
+        Some(Kind::Device) if app_only => &["Device.ReadWrite.All", "Directory.ReadWrite.All"],
+        Some(Kind::Device) => &["Device.Read.All", "Directory.Read.All"],
+        Some(Kind::ServicePrincipal) => &["Application.ReadWrite.All", "Directory.ReadWrite.All"],
+        _ => return Ok(()),
+    };
+    if exchange.holds(needed) {
+        Ok(())
+    } else {
+        Err(GraphError::denied())
+    }
 }
 
 /// The references in a body, each checked before any is written.
@@ -159,7 +178,11 @@ fn bound(
             )));
         }
         for reference in references {
-            targets.push((link, reference::target(exchange, reference, allowed)?));
+            let target = reference::target(exchange, reference, allowed)?;
+            if link == Link::Member {
+                check_member(exchange, &target)?;
+            }
+            targets.push((link, target));
         }
     }
     Ok(targets)
@@ -240,6 +263,21 @@ mod tests {
         desk.ok("PATCH", &partners, bound);
         let members = desk.ok("GET", &format!("{partners}/members"), Value::Null);
         assert_eq!(values(&members, "id").len(), 5);
+    }
+
+    #[test]
+    fn a_device_needs_a_permission_of_its_own_to_be_added() {
+        let mut desk = Desk::new();
+        let partners = path(&desk, "Partners");
+        let devices = desk.ok("GET", "/devices?$top=1", Value::Null);
+        let device = reference(&values(&devices, "id")[0]);
+        let user = reference(&desk.seeded.users[0].object_id);
+        let add = format!("{partners}/members/$ref");
+        let mut desk = desk.served_to(&["GroupMember.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &add, user).0, 204);
+        assert_eq!(desk.call("POST", &add, device.clone()).0, 403);
+        let both = ["GroupMember.ReadWrite.All", "Device.ReadWrite.All"];
+        assert_eq!(desk.served_to(&both).call("POST", &add, device).0, 204);
     }
 
     #[test]

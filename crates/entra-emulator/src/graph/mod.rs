@@ -19,6 +19,7 @@
 //!   values.
 //! - The delays after which writes are seen, and that deletions are seen at once.
 //! - `customKeyIdentifier` of a certificate is its SHA-1 thumbprint in hexadecimal digits.
+//! - The rows of `data/permcorrections.tsv` that say so.
 //! - A delegated token's scopes are enforced, the directory roles of its user are not.
 //! - What was deleted comes back with its memberships, a service principal without its
 //!   assignments.
@@ -229,6 +230,11 @@ impl Exchange<'_> {
     pub(crate) fn may_read(&self, kind: Kind) -> bool {
         let template = ["/", noun::Noun::of(kind).set].concat();
         permission::allows(self.call.caller, "GET", &template)
+    }
+
+    /// Whether the caller holds one of these permissions.
+    pub(crate) fn holds(&self, permissions: &[&str]) -> bool {
+        permission::holds_any(self.call.caller, permissions)
     }
 
     fn origin(&self) -> &str {

@@ -149,9 +149,15 @@ fn complete_item(item: &Value, form: &Form) -> Value {
                     .map(|name| (name, Value::Object(Schema::v1().default_object(name))))
                     .collect()
             });
-            ITEMS
-                .get(name)
-                .map_or_else(|| item.clone(), |default| over(default, item))
+            match (ITEMS.get(name), item) {
+                // Most are complete, and Microsoft Graph has more than a thousand permissions.
+                (Some(Value::Object(default)), Value::Object(item))
+                    if default.keys().any(|name| !item.contains_key(name)) =>
+                {
+                    default.clone().into_iter().chain(item.clone()).collect()
+                }
+                _ => item.clone(),
+            }
         }
         _ => item.clone(),
     }

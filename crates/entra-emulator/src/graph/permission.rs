@@ -58,6 +58,12 @@ pub(crate) fn allows(caller: &Caller, method: &str, template: &str) -> bool {
     rule(caller, method, template).is_some_and(|rule| rule.access(caller).is_some())
 }
 
+/// Whether the caller holds one of these permissions, or the write that includes it.
+pub(crate) fn holds_any(caller: &Caller, permissions: &[&str]) -> bool {
+    let held = held(caller);
+    permissions.iter().any(|name| holds(held, name).is_some())
+}
+
 /// Whether the table has a row for this call with an application's token or a user's.
 #[cfg(test)]
 pub(crate) fn is_covered(method: &str, template: &str) -> bool {
@@ -97,11 +103,7 @@ impl Rule {
     }
 
     fn access(&self, caller: &Caller) -> Option<Access> {
-        let held = if caller.scopes.is_empty() {
-            &caller.roles
-        } else {
-            &caller.scopes
-        };
+        let held = held(caller);
         let mut used = Vec::new();
         for group in &self.groups {
             let mut usable = group.iter().filter_map(|name| holds(held, name));
@@ -120,6 +122,14 @@ impl Rule {
             owned_only: used.contains(&OWNED),
             by: used.join(" "),
         })
+    }
+}
+
+fn held(caller: &Caller) -> &[String] {
+    if caller.scopes.is_empty() {
+        &caller.roles
+    } else {
+        &caller.scopes
     }
 }
 

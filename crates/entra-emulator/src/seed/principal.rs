@@ -1,5 +1,7 @@
 //! The applications of a new tenant: Microsoft's own, and three of the company.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -11,7 +13,7 @@ pub(super) fn add_microsoft_apps(seed: &Seed, tenant: &mut Tenant) {
     for (app_id, name, names) in MICROSOFT_APPS {
         let is_graph = app_id == GRAPH_APP_ID;
         let (roles, scopes) = if is_graph {
-            graph_permissions()
+            GRAPH_PERMISSIONS.clone()
         } else {
             (Vec::new(), Vec::new())
         };
@@ -134,6 +136,8 @@ fn grant(seed: &Seed, tenant: &mut Tenant, app: &SeededApp, permissions: Option<
         tenant.insert_settled(Kind::AppRoleAssignment, object(assignment));
     }
 }
+
+static GRAPH_PERMISSIONS: LazyLock<(Vec<Value>, Vec<Value>)> = LazyLock::new(graph_permissions);
 
 /// Graph's application permissions and its delegated ones. Of those that only the table of paths
 /// knows, the ids are made up: a client has to ask the service principal anyhow.

@@ -29,7 +29,7 @@ impl Blueprint {
     /// is removed, and another one issued. Apply one blueprint from one place at a time.
     pub async fn apply(&self, graph: &GraphClient, host: &dyn LinkHost) -> Result<Linked, Error> {
         let tenant = TenantView::read(self, graph).await?;
-        let refusals = preflight::check(self, graph, &tenant).await?;
+        let refusals = preflight::check(self, graph, &tenant).await?.refusals;
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals.into()));
         }
@@ -588,21 +588,14 @@ impl Steps<'_> {
         object_id: &ObjectId,
         name: &str,
     ) -> Result<AgreedSecrets, Error> {
-        let last = Mutex::new(None);
-        let last = &last;
         self.recent("the client secrets")
-            .until_visible(|| async move {
+            .until_agreed(|| async {
                 let application = self.graph.applications().get(object_id).await?;
                 let state = secret_state(Some(&application), name, self.now());
-                let seen = AgreedSecrets {
+                Ok(AgreedSecrets {
                     has_kept: state.kept.is_some(),
                     orphans: state.orphans,
-                };
-                let before = last
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .replace(seen.clone());
-                Ok((before.as_ref() == Some(&seen)).then_some(seen))
+                })
             })
             .await
     }
@@ -634,7 +627,7 @@ impl Steps<'_> {
 }
 
 /// The product's secrets, as several replicas show them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct AgreedSecrets {
     has_kept: bool,
     orphans: Vec<Uuid>,

@@ -18,7 +18,9 @@ impl Blueprint {
     pub async fn plan(&self, graph: &GraphClient) -> Result<Plan, Error> {
         let tenant = TenantView::read(self, graph).await?;
         let mut plan = self.compare(&tenant, graph.pipeline().clock().now());
-        plan.refusals = preflight::check(self, graph, &tenant).await?;
+        let found = preflight::check(self, graph, &tenant).await?;
+        plan.refusals = found.refusals;
+        plan.notes.extend(found.notes);
         Ok(plan)
     }
 

@@ -134,36 +134,43 @@ impl Refusal {
     }
 }
 
+/// What a look ahead found.
+#[derive(Debug, Default)]
+pub(super) struct Preflight {
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) notes: Vec<String>,
+}
+
 /// Checks that need nothing but the blueprint, then those that need the tenant.
 pub(super) async fn check(
     blueprint: &Blueprint,
     graph: &GraphClient,
     tenant: &TenantView,
-) -> Result<Vec<Refusal>, Error> {
+) -> Result<Preflight, Error> {
     let now = graph.pipeline().clock().now();
-    let mut refusals = Vec::new();
-    check_names(blueprint, &mut refusals);
-    check_redirect_uris(blueprint, &mut refusals);
-    check_permissions(blueprint, tenant, &mut refusals);
-    check_certificate(blueprint, now, &mut refusals);
-    check_app_id_uris(blueprint, graph, tenant, &mut refusals).await?;
-    check_policy(blueprint, graph, tenant, &mut refusals).await?;
-    Ok(refusals)
+    let mut found = Preflight::default();
+    check_names(blueprint, &mut found);
+    check_redirect_uris(blueprint, &mut found);
+    check_permissions(blueprint, tenant, &mut found);
+    check_certificate(blueprint, now, &mut found);
+    check_app_id_uris(blueprint, graph, tenant, &mut found).await?;
+    check_policy(blueprint, graph, tenant, &mut found).await?;
+    Ok(found)
 }
 
-fn check_names(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
+fn check_names(blueprint: &Blueprint, found: &mut Preflight) {
     if let Registration::Keyed(key) = &blueprint.registration
         && (key.is_empty() || key.chars().count() > 128 || key.contains('\''))
     {
-        refusals.push(Refusal::Key { key: key.clone() });
+        found.refusals.push(Refusal::Key { key: key.clone() });
     }
     let length = blueprint.display_name.chars().count();
     if !(1..=120).contains(&length) {
-        refusals.push(Refusal::DisplayName { length });
+        found.refusals.push(Refusal::DisplayName { length });
     }
 }
 
-fn check_redirect_uris(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
+fn check_redirect_uris(blueprint: &Blueprint, found: &mut Preflight) {
     for (index, (platform, uri)) in blueprint.redirect_uris.iter().enumerate() {
         let twice = blueprint
             .redirect_uris
@@ -175,7 +182,7 @@ fn check_redirect_uris(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
             Ok(()) if twice => RedirectUriFault::TwoPlatforms,
             Ok(()) => continue,
         };
-        refusals.push(Refusal::RedirectUri {
+        found.refusals.push(Refusal::RedirectUri {
             platform: *platform,
             uri: uri.clone(),
             fault,
@@ -183,19 +190,19 @@ fn check_redirect_uris(blueprint: &Blueprint, refusals: &mut Vec<Refusal>) {
     }
 }
 
-fn check_permissions(blueprint: &Blueprint, tenant: &TenantView, refusals: &mut Vec<Refusal>) {
+fn check_permissions(blueprint: &Blueprint, tenant: &TenantView, found: &mut Preflight) {
     for permission in &blueprint.permissions {
         if let Err(unknown) = tenant.catalog.resolve(permission) {
-            refusals.push(unknown.into());
+            found.refusals.push(unknown.into());
         }
     }
 }
 
-fn check_certificate(blueprint: &Blueprint, now: OffsetDateTime, refusals: &mut Vec<Refusal>) {
+fn check_certificate(blueprint: &Blueprint, now: OffsetDateTime, found: &mut Preflight) {
     if let Some(certificate) = &blueprint.certificate
         && !certificate.is_valid_at(now)
     {
-        refusals.push(Refusal::CertificateNotValid {
+        found.refusals.push(Refusal::CertificateNotValid {
             not_after: certificate.not_after(),
         });
     }
@@ -206,7 +213,7 @@ async fn check_app_id_uris(
     blueprint: &Blueprint,
     graph: &GraphClient,
     tenant: &TenantView,
-    refusals: &mut Vec<Refusal>,
+    found: &mut Preflight,
 ) -> Result<(), Error> {
     let present = tenant
         .application
@@ -223,8 +230,10 @@ async fn check_app_id_uris(
     }
     let organization = match graph.organization().get().await {
         Ok(organization) => organization,
-        // Whoever may not read the tenant's domains finds out by applying.
-        Err(error) if error.is_forbidden() => return Ok(()),
+        Err(error) if error.is_forbidden() => {
+            found.notes.push(UNREAD_DOMAINS.to_owned());
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let verified: Vec<String> = organization
@@ -237,15 +246,17 @@ async fn check_app_id_uris(
     for uri in wanted {
         match unverified_host(uri, &verified, organization.id.map(|id| id.to_string())) {
             Form::Accepted => {}
-            Form::Unknown => refusals.push(Refusal::AppIdUriForm { uri: uri.clone() }),
-            Form::UnverifiedHost(host) => refusals.push(Refusal::UnverifiedHost {
+            Form::Unknown => found
+                .refusals
+                .push(Refusal::AppIdUriForm { uri: uri.clone() }),
+            Form::UnverifiedHost(host) => found.refusals.push(Refusal::UnverifiedHost {
                 uri: uri.clone(),
                 host,
                 verified: verified.clone(),
             }),
         }
         if let Some(owner) = owner_of(blueprint, graph, uri).await? {
-            refusals.push(Refusal::AppIdUriTaken {
+            found.refusals.push(Refusal::AppIdUriTaken {
                 uri: uri.clone(),
                 owner,
             });
@@ -309,12 +320,16 @@ async fn check_policy(
     blueprint: &Blueprint,
     graph: &GraphClient,
     tenant: &TenantView,
-    refusals: &mut Vec<Refusal>,
+    found: &mut Preflight,
 ) -> Result<(), Error> {
     let policy = match graph.policies().default_app_management_policy().await {
         Ok(policy) => policy,
-        // Whoever may not read the policy finds out by applying.
-        Err(error) if error.is_forbidden() => return Ok(()),
+        Err(error) if error.is_forbidden() => {
+            if blueprint.secret.is_some() || blueprint.certificate.is_some() {
+                found.notes.push(UNREAD_POLICY.to_owned());
+            }
+            return Ok(());
+        }
         Err(error) => return Err(error),
     };
     let application = tenant.application.as_ref();
@@ -329,7 +344,9 @@ async fn check_policy(
     if let Some(secret) = &blueprint.secret
         && !has_secret(&secret.name)
     {
-        refusals.extend(secret_refusal(secret.lifetime, &policy, created));
+        found
+            .refusals
+            .extend(secret_refusal(secret.lifetime, &policy, created));
     }
     if let Some(certificate) = &blueprint.certificate
         && !application.is_some_and(|app| super::apply::has_certificate(app, certificate))
@@ -338,7 +355,9 @@ async fn check_policy(
         let limits = policy.key_restrictions(created);
         let allowed = shortest(limits, &RestrictionType::AsymmetricKeyLifetime);
         if let Some(allowed) = allowed.filter(|allowed| wanted > *allowed) {
-            refusals.push(Refusal::CertificateLifetime { wanted, allowed });
+            found
+                .refusals
+                .push(Refusal::CertificateLifetime { wanted, allowed });
         }
     }
     let uris = policy.identifier_uri_restrictions();
@@ -353,7 +372,7 @@ async fn check_policy(
             .iter()
             .filter(|uri| !present.contains(uri) && !uri.contains(CLIENT_ID_PLACEHOLDER))
             .map(|uri| Refusal::AppIdUriPolicy { uri: uri.clone() });
-        refusals.extend(refused);
+        found.refusals.extend(refused);
     }
     Ok(())
 }
@@ -385,3 +404,8 @@ fn shortest<'a>(
         .map(|lifetime| lifetime.as_duration())
         .min()
 }
+
+const UNREAD_DOMAINS: &str = "the tenant's domains may not be read (Organization.Read.All), so \
+                              that the App ID URI was not checked";
+const UNREAD_POLICY: &str = "the tenant's policy for apps may not be read (Policy.Read.All), so \
+                             that lifetimes were not checked";

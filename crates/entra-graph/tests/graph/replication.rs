@@ -115,3 +115,21 @@ async fn outside_of_a_window_not_found_is_an_error_at_once() {
     assert!(error.is_not_found());
     assert_eq!(fake.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn what_is_to_be_replaced_is_read_until_five_reads_agree() {
+    let fake = Fake::script([]);
+    let client = fake.client();
+    let mut seen = [1, 2, 1, 1, 1, 1, 1, 9].into_iter();
+    let mut reads = 0;
+    let agreed = client
+        .recently_created("the list")
+        .until_agreed(|| {
+            reads += 1;
+            let next = seen.next();
+            async move { Ok(next) }
+        })
+        .await
+        .unwrap();
+    assert_eq!((agreed, reads), (Some(1), 7));
+}
