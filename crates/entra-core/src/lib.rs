@@ -42,7 +42,7 @@
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
-//! | `application` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `application`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
@@ -74,6 +74,7 @@ mod tenant;
 mod throttle;
 mod token;
 mod token_endpoint;
+mod token_slot;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
