@@ -6,7 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use entra_core::{AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest};
+use entra_core::{
+    AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest, error_chain,
+};
 use serde::Deserialize;
 use time::Duration;
 use url::Url;
@@ -446,18 +448,6 @@ fn graph_failure(check: &'static str, error: &Error) -> Finding {
     Finding::failed(check, error_chain(error))
         .with_remedy(error.admin_hint())
         .with_request_id(request_id)
-}
-
-/// An error with its causes, since each text holds only its own part.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// `msgraph_host` has no scheme, and a port only where it is not the usual one.
