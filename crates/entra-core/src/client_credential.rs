@@ -141,6 +141,15 @@ impl ClientCredential {
         }
     }
 
+    /// The first three characters of a client secret, as Graph shows them for each secret of an
+    /// application (`hint`): enough to tell which one is in use.
+    pub fn secret_hint(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Secret(secret) => secret.0.expose().get(..3),
+            Kind::Certificate { .. } | Kind::Assertion(_) => None,
+        }
+    }
+
     /// The certificate, if it is one.
     pub fn as_certificate(&self) -> Option<&Certificate> {
         match &self.0 {

@@ -216,18 +216,24 @@ impl Applications<'_> {
         }
     }
 
-    /// Adds a mark and keeps the others. Writers of one process wait for each other.
-    pub async fn add_tag(&self, app: &ObjectId, tag: &str) -> Result<(), Error> {
+    /// Changes the tags. Graph replaces them as a whole, so they are read until replicas agree;
+    /// writers of one process wait for each other. Nothing is sent if `edit` changes nothing.
+    pub async fn edit_tags(
+        &self,
+        app: &ObjectId,
+        edit: impl FnOnce(&mut Vec<String>) + Send,
+    ) -> Result<(), Error> {
         let _turn = self.client.locks().lock(app.as_uuid()).await;
-        let mut tags = self
+        let before = self
             .client
             .recently_created("the app's tags")
             .until_agreed(|| async { Ok(self.get(app).await?.tags.unwrap_or_default()) })
             .await?;
-        if tags.iter().any(|found| found == tag) {
+        let mut tags = before.clone();
+        edit(&mut tags);
+        if tags == before {
             return Ok(());
         }
-        tags.push(tag.to_owned());
         let patch = Application {
             tags: Some(tags),
             ..Application::default()

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use entra_core::{ClientId, ObjectId};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::registration::{has_certificate, kept_tag, secret_state};
+use super::registration::has_certificate;
+use super::secret_state::{Announced, Announcement, SecretState};
 use super::tenant_view::TenantView;
 use super::{
     Blueprint, IssuedSecret, LinkHost, Progress, Registration, SecretDeclaration, preflight,
@@ -22,7 +22,13 @@ impl Blueprint {
     /// there, and the application is found by its key. The steps, in order: registration, App ID
     /// URIs, service principal, consent, certificate, client secret, a last look. A client secret
     /// counts as kept only once [`LinkHost::keep_secret`] returned; one that was lost on the way
-    /// is removed, and another one issued. Apply one blueprint from one place at a time.
+    /// is removed, and another one issued. One that ends within thirty days, or within a third of
+    /// its lifetime, gets a successor and stays valid beside it.
+    ///
+    /// It takes half a minute as a rule, since Entra's replicas learn of a change one after the
+    /// other; each step gives up after [the window](crate::Replication) of five minutes, with
+    /// [`Error::NotReplicated`], and goes on from there when it is called again. What the tenant
+    /// would refuse is [`Error::Refused`], before anything is changed.
     pub async fn apply(&self, graph: &GraphClient, host: &dyn LinkHost) -> Result<Linked, Error> {
         let tenant = TenantView::read(self, graph).await?;
         let refusals = preflight::check(self, graph, &tenant).await?.refusals;
@@ -249,47 +255,70 @@ impl Steps<'_> {
             .map(drop)
     }
 
-    /// Step 6: the client secret. One that is kept stays, else one is issued; lost ones go.
+    /// Step 6: the client secret. Interrupted issues are cleaned up; one that the product has and
+    /// that lasts stays, else one is issued.
     async fn secret(&self, application: &Application) -> Result<(), Error> {
         self.begin(6, "client secret");
         let Some(declared) = &self.blueprint.secret else {
             return Ok(());
         };
         let (_, object_id) = ids(application)?;
-        let before = self.agreed_secrets(&object_id, &declared.name).await?;
-        let mut is_kept = before.has_kept;
-        for key_id in &before.unmarked {
-            // The process may have ended after the product kept it and before it was marked.
-            if self.host.has_secret(key_id).await {
-                self.mark_kept(&object_id, key_id).await?;
-                is_kept = true;
-            }
+        let mut state = self.agreed_secrets(&object_id, declared).await?;
+        while let Some(interrupted) = state.announced.first() {
+            self.clean_up(&object_id, declared, interrupted).await?;
+            state = self.agreed_secrets(&object_id, declared).await?;
         }
-        let issued = match is_kept {
-            true => None,
-            false => Some(self.issue_secret(application, declared).await?),
+        if let Some(key_id) = state.kept.and_then(|kept| kept.key_id)
+            && self.host.has_secret(&key_id).await != Some(false)
+        {
+            return Ok(());
+        }
+        self.issue_secret(application, declared).await
+    }
+
+    /// Ends an issue that was interrupted: the secret goes, unless the product has it. Another
+    /// apply that is at it just now is waited for.
+    async fn clean_up(
+        &self,
+        object_id: &ObjectId,
+        declared: &SecretDeclaration,
+        interrupted: &Announced,
+    ) -> Result<(), Error> {
+        let is_kept = match &interrupted.key_id {
+            Some(key_id) => self.host.has_secret(key_id).await == Some(true),
+            None => false,
         };
-        let after = self.agreed_secrets(&object_id, &declared.name).await?;
-        for key_id in &after.unmarked {
-            if issued != Some(*key_id) && !self.host.has_secret(key_id).await {
-                let applications = self.graph.applications();
-                applications.remove_password(&object_id, key_id).await?;
+        let left = interrupted.announcement.time_left(self.now());
+        if !is_kept && !left.is_zero() {
+            self.graph.pipeline().clock().sleep(left).await;
+            let state = self.agreed_secrets(object_id, declared).await?;
+            if !state.announced.contains(interrupted) {
+                return Ok(());
             }
         }
-        Ok(())
+        if let (false, Some(key_id)) = (is_kept, &interrupted.key_id) {
+            let applications = self.graph.applications();
+            applications.remove_password(object_id, key_id).await?;
+        }
+        self.take_back(object_id, &interrupted.announcement).await
     }
 
     async fn issue_secret(
         &self,
         application: &Application,
         declared: &SecretDeclaration,
-    ) -> Result<Uuid, Error> {
+    ) -> Result<(), Error> {
         let (client_id, object_id) = ids(application)?;
+        let announcement = Announcement::new(self.now());
+        let (tag, name) = (announcement.tag(), announcement.secret_name(&declared.name));
         let applications = self.graph.applications();
+        self.recent("the app registration")
+            .once_known(|| applications.edit_tags(&object_id, |tags| tags.push(tag.clone())))
+            .await?;
         let end = self.now().saturating_add(declared.lifetime);
         let issued = self
             .recent("the app registration")
-            .once_known(|| applications.add_password(&object_id, &declared.name, Some(end)))
+            .once_known(|| applications.add_password(&object_id, &name, Some(end)))
             .await?;
         let secret = IssuedSecret {
             client_id,
@@ -297,36 +326,42 @@ impl Steps<'_> {
             value: issued.secret,
             expires_on: issued.end,
         };
-        self.host
-            .keep_secret(&secret)
-            .await
-            .map_err(|error| Error::Host(error.into()))?;
-        self.mark_kept(&object_id, &secret.key_id).await?;
-        Ok(secret.key_id)
+        if let Err(error) = self.host.keep_secret(&secret).await {
+            // The next apply would do it; there is no reason to leave it lying about until then.
+            applications
+                .remove_password(&object_id, &secret.key_id)
+                .await?;
+            self.take_back(&object_id, &announcement).await?;
+            return Err(Error::Host(error.into()));
+        }
+        self.take_back(&object_id, &announcement).await
     }
 
-    async fn mark_kept(&self, object_id: &ObjectId, key_id: &Uuid) -> Result<(), Error> {
+    async fn take_back(
+        &self,
+        object_id: &ObjectId,
+        announcement: &Announcement,
+    ) -> Result<(), Error> {
         let applications = self.graph.applications();
-        let tag = kept_tag(key_id);
+        let tag = announcement.tag();
         self.recent("the app registration")
-            .once_known(|| applications.add_tag(object_id, &tag))
+            .once_known(|| {
+                applications.edit_tags(object_id, |tags| tags.retain(|found| *found != tag))
+            })
             .await
     }
 
-    /// The product's secrets, once several reads in a row agree on them.
+    /// The product's secrets, once several reads in a row agree on them: a replica that is behind
+    /// may still show an announcement that was taken back.
     async fn agreed_secrets(
         &self,
         object_id: &ObjectId,
-        name: &str,
-    ) -> Result<AgreedSecrets, Error> {
+        declared: &SecretDeclaration,
+    ) -> Result<SecretState, Error> {
         self.recent("the client secrets")
             .until_agreed(|| async {
                 let application = self.graph.applications().get(object_id).await?;
-                let state = secret_state(Some(&application), name, self.now());
-                Ok(AgreedSecrets {
-                    has_kept: state.kept.is_some(),
-                    unmarked: state.unmarked,
-                })
+                Ok(SecretState::of(Some(&application), declared, self.now()))
             })
             .await
     }
@@ -359,13 +394,6 @@ impl Steps<'_> {
     fn now(&self) -> OffsetDateTime {
         self.graph.pipeline().clock().now()
     }
-}
-
-/// The product's secrets, as several replicas show them.
-#[derive(PartialEq, Eq)]
-struct AgreedSecrets {
-    has_kept: bool,
-    unmarked: Vec<Uuid>,
 }
 
 const STEPS: usize = 7;

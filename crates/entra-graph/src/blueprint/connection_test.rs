@@ -10,7 +10,7 @@ use entra_core::{
     AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest, error_chain,
 };
 use serde::Deserialize;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::tenant_view::TenantView;
@@ -252,11 +252,10 @@ impl ConnectionTest<'_> {
     fn credential_end(&mut self, own: &OwnView) {
         let check = "credential expiry";
         let now = self.client.pipeline().clock().now();
-        let end = self
-            .client
-            .credential()
+        let credential = self.client.credential();
+        let end = credential
             .expires_on()
-            .or_else(|| own.secret_end(self.blueprint, now));
+            .or_else(|| own.secret_end(credential.secret_hint()?, now));
         let Some(end) = end else {
             self.push(Finding::skipped(
                 check,
@@ -267,7 +266,10 @@ impl ConnectionTest<'_> {
         let left = end - now;
         let detail = format!("valid until {} ({} days)", end.date(), left.whole_days());
         let finding = if left < SOON {
-            Finding::warning(check, detail).with_remedy("create its successor now")
+            Finding::warning(check, detail).with_remedy(match &self.blueprint.secret {
+                Some(_) => "apply the blueprint again, which issues a successor",
+                None => "register its successor now, beside it",
+            })
         } else {
             Finding::passed(check, detail)
         };
@@ -381,26 +383,17 @@ impl OwnView {
         tenant.grants(permission)
     }
 
-    /// The end of the secret in use: the blueprint's own, or the only one there is.
-    fn secret_end(
-        &self,
-        blueprint: &Blueprint,
-        now: time::OffsetDateTime,
-    ) -> Option<time::OffsetDateTime> {
-        let application = self.application()?;
-        let own = blueprint.secret.as_ref().and_then(|secret| {
-            super::registration::secret_state(Some(application), &secret.name, now).kept
-        });
-        let mut all = application
+    /// The end of the secret in use. Graph shows the first characters of each; where two begin
+    /// alike, the earlier end is the one to look after.
+    fn secret_end(&self, hint: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        self.application()?
             .password_credentials
             .iter()
             .flatten()
-            .filter(|secret| secret.end_date_time.is_some_and(|end| end > now));
-        let only = match (all.next(), all.next()) {
-            (Some(only), None) => Some(only),
-            _ => None,
-        };
-        own.or(only)?.end_date_time
+            .filter(|secret| secret.hint.as_deref() == Some(hint))
+            .filter_map(|secret| secret.end_date_time)
+            .filter(|end| *end > now)
+            .min()
     }
 }
 

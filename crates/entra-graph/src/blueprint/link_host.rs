@@ -23,10 +23,12 @@ pub trait LinkHost: Debug + Send + Sync {
         secret: &IssuedSecret,
     ) -> Result<(), Box<dyn StdError + Send + Sync>>;
 
-    /// Whether the product has the secret with this id («Secret ID»). Asked before one is taken
-    /// for lost and removed: replicas of the tenant may be behind, the product's vault is not.
-    async fn has_secret(&self, _key_id: &Uuid) -> bool {
-        false
+    /// Whether the product has the secret with this id («Secret ID»); `None` if it cannot tell.
+    ///
+    /// `Some(true)` keeps a secret whose issue was interrupted from being removed. `Some(false)`
+    /// makes an apply issue another one, as is right where the product lost its own.
+    async fn has_secret(&self, _key_id: &Uuid) -> Option<bool> {
+        None
     }
 }
 
@@ -92,7 +94,8 @@ impl LinkHost for MemoryHost {
         Ok(())
     }
 
-    async fn has_secret(&self, key_id: &Uuid) -> bool {
-        self.secret().is_some_and(|secret| secret.key_id == *key_id)
+    async fn has_secret(&self, key_id: &Uuid) -> Option<bool> {
+        let secret = self.secret()?;
+        Some(secret.key_id == *key_id)
     }
 }

@@ -16,6 +16,7 @@ mod plan;
 mod preflight;
 mod redirect_uri;
 mod registration;
+mod secret_state;
 mod tenant_view;
 
 pub use apply::Linked;

@@ -6,6 +6,7 @@ use entra_core::{Certificate, ClientId, ObjectId};
 use time::{Duration, OffsetDateTime};
 
 use super::preflight::{self, Refusal};
+use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
 use super::{Blueprint, Platform, Registration, registration};
 use crate::{Application, Error, GraphClient, Permission, SignInAudience};
@@ -153,11 +154,11 @@ impl Blueprint {
         let Some(secret) = &self.secret else {
             return;
         };
-        let state = registration::secret_state(application, &secret.name, now);
-        if !state.unmarked.is_empty() {
-            plan.changes.push(Change::RemoveLostSecrets {
+        let state = SecretState::of(application, secret, now);
+        if !state.announced.is_empty() {
+            plan.changes.push(Change::FinishSecrets {
                 name: secret.name.clone(),
-                count: state.unmarked.len(),
+                count: state.announced.len(),
             });
         }
         match state.kept {
@@ -320,8 +321,8 @@ pub enum Change {
     Consent(Permission),
     /// The certificate is registered beside those that are there.
     AddCertificate(Certificate),
-    /// Client secrets are removed whose value never reached the product.
-    RemoveLostSecrets {
+    /// The issue of client secrets was interrupted; what is left of it is cleaned up.
+    FinishSecrets {
         /// Their name.
         name: String,
         /// How many.
@@ -366,10 +367,10 @@ impl fmt::Display for Change {
                 certificate.thumbprint_sha1(),
                 certificate.not_after().date()
             ),
-            Self::RemoveLostSecrets { name, count } => {
+            Self::FinishSecrets { name, count } => {
                 write!(
                     f,
-                    "- {count} client secret(s) «{name}» whose value was lost"
+                    "- {count} interrupted issue(s) of client secret «{name}»"
                 )
             }
             Self::AddSecret { name, lifetime } => {

@@ -4,6 +4,7 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::redirect_uri::{self, Platform, RedirectUriFault};
+use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
 use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Registration};
 use crate::{
@@ -336,13 +337,10 @@ async fn check_policy(
     let created = application
         .and_then(|app| app.created_date_time)
         .unwrap_or_else(|| graph.pipeline().clock().now());
-    let has_secret = |name| {
-        super::registration::secret_state(application, name, graph.pipeline().clock().now())
-            .kept
-            .is_some()
-    };
     if let Some(secret) = &blueprint.secret
-        && !has_secret(&secret.name)
+        && SecretState::of(application, secret, graph.pipeline().clock().now())
+            .kept
+            .is_none()
     {
         found
             .refusals

@@ -1,14 +1,11 @@
 //! What a registration has, and what a blueprint has to write to it.
 
 use entra_core::{Certificate, ClientId};
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{Blueprint, Platform};
 use crate::{
-    Application, GRAPH_APP_ID, ImplicitGrantSettings, KeyCredential, PasswordCredential,
-    PermissionCatalog, PublicClientSettings, RequiredResourceAccess, SpaSettings,
-    UnknownPermission, WebSettings,
+    Application, GRAPH_APP_ID, ImplicitGrantSettings, KeyCredential, PermissionCatalog,
+    PublicClientSettings, RequiredResourceAccess, SpaSettings, UnknownPermission, WebSettings,
 };
 
 impl Blueprint {
@@ -175,56 +172,6 @@ fn is_certificate(key: &KeyCredential, certificate: &Certificate) -> bool {
             .is_some_and(|found| found.eq_ignore_ascii_case(&thumbprint))
 }
 
-/// The product's client secrets, as the tenant knows them.
-pub(super) struct SecretState<'a> {
-    /// The one that reached the product and is valid.
-    pub(super) kept: Option<&'a PasswordCredential>,
-    /// Those that are not known to have reached it, most likely lost on the way.
-    pub(super) unmarked: Vec<Uuid>,
-}
-
-/// Tells a secret that reached the product from one that was lost: the registration carries a
-/// tag for each that was kept.
-pub(super) fn secret_state<'a>(
-    application: Option<&'a Application>,
-    name: &str,
-    now: OffsetDateTime,
-) -> SecretState<'a> {
-    let mut state = SecretState {
-        kept: None,
-        unmarked: Vec::new(),
-    };
-    let Some(application) = application else {
-        return state;
-    };
-    let secrets = application
-        .password_credentials
-        .iter()
-        .flatten()
-        .filter(|secret| secret.display_name.as_deref() == Some(name));
-    for secret in secrets {
-        let Some(key_id) = secret.key_id else {
-            continue;
-        };
-        let is_kept = application
-            .tags
-            .iter()
-            .flatten()
-            .any(|tag| *tag == kept_tag(&key_id));
-        if !is_kept {
-            state.unmarked.push(key_id);
-        } else if secret.end_date_time.is_none_or(|end| end > now) {
-            state.kept = Some(secret);
-        }
-    }
-    state
-}
-
-/// The mark of a client secret whose value reached the product.
-pub(super) fn kept_tag(key_id: &Uuid) -> String {
-    format!("{KEPT_TAG}{key_id}")
-}
-
 /// A collection with what is missing in it; nothing if nothing is.
 fn with_missing(present: &[String], wanted: impl Iterator<Item = String>) -> Option<Vec<String>> {
     let mut all = present.to_vec();
@@ -235,5 +182,3 @@ fn with_missing(present: &[String], wanted: impl Iterator<Item = String>) -> Opt
     }
     (all.len() > present.len()).then_some(all)
 }
-
-const KEPT_TAG: &str = "EntraSdkKeptSecret:";

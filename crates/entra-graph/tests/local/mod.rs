@@ -1,4 +1,5 @@
 //! A local tenant with a set-up client, for tests of the blueprint.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::sync::Arc;
 
@@ -21,7 +22,6 @@ impl LocalTenant {
         }
     }
 
-    #[allow(dead_code, reason = "not every test program needs it")]
     pub(crate) fn with_replication_delay(delay: std::time::Duration) -> Self {
         Self {
             emulator: Emulator::new(Seed::default().with_replication_delay(delay)),
