@@ -160,7 +160,7 @@ impl VerifiedToken {
         if !issuers.contains(&claims.iss) {
             return Err(TokenFault::Issuer);
         }
-        // Graph allows for clocks that differ; a token is refused five minutes after its end.
+        // Clocks may differ by what is usual; how much Graph allows is not verified.
         let now = now.unix_timestamp();
         if now >= claims.exp + SKEW {
             return Err(TokenFault::Expired);

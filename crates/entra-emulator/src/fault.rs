@@ -318,8 +318,8 @@ pub enum FaultRuleError {
     RetryAfterDate,
 }
 
-/// Graph's own error for 429 or 503 (Microsoft Learn, "Microsoft Graph throttling guidance" and
-/// "Microsoft Graph error responses and resource types").
+/// Graph's own error for 429 or 503 in the shape of Microsoft Learn, "Microsoft Graph error
+/// responses and resource types"; the texts and the code for 503 are not verified.
 pub(crate) fn graph_outage(status: StatusCode) -> Response<Bytes> {
     let (code, message) = if status == StatusCode::TOO_MANY_REQUESTS {
         ("TooManyRequests", "Too many requests")
