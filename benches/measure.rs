@@ -1,14 +1,16 @@
 //! Rounds that take turns, so that a busy machine is unfair to all sides alike, and a count of
 //! allocations.
 //!
-//! Times are the processor time of the calling thread where the system tells it (Linux), else the
-//! wall clock's. The minimum is what the code costs; the median says how noisy the machine was.
+//! Times are processor times of the calling thread. The minimum is what the code costs; the median
+//! says how noisy the machine was.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
 
 /// One side of a comparison: work that is done `n` times.
 pub(crate) struct Side<'a> {
@@ -102,15 +104,7 @@ pub(crate) fn peak_bytes(work: impl FnOnce()) -> i64 {
 
 /// The processor time of this thread.
 pub(crate) fn thread_time() -> Duration {
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .map_or_else(wall_time, Duration::from_nanos)
-}
-
-fn wall_time() -> Duration {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    START.get_or_init(Instant::now).elapsed()
+    ThreadTime::now().as_duration()
 }
 
 /// What one thread allocated. What another thread frees is not noticed.

@@ -2,8 +2,9 @@
 //!
 //! Two measures. Over an HTTP client that answers at once, the pipeline's own cost stands alone:
 //! the goal is at most 1.5 µs and 4 allocations. Over the network (loopback, HTTP/1.1, a body of
-//! 1.5 KB, one after the other) it is compared with bare reqwest: the goal is at most 1.09 times
-//! the processor time. The server runs on a thread of its own.
+//! 1.5 KB, one after the other) it is compared with reqwest that sends the same headers with the
+//! same timeout: the goal is 1.5 µs for pipeline and client together. The server runs on a thread
+//! of its own.
 
 #[path = "loopback.rs"]
 mod loopback;
@@ -67,6 +68,7 @@ fn over_the_network() {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .user_agent("entra-core/0.1.0")
         .build()
         .unwrap();
     let pipeline = Pipeline::new(HttpsClient::new().unwrap());
@@ -74,7 +76,8 @@ fn over_the_network() {
         Side::new("floor: reqwest", |n| {
             runtime.block_on(async {
                 for _ in 0..n {
-                    let request = reqwest::Request::try_from(plan.request()).unwrap();
+                    let mut request = reqwest::Request::try_from(plan.stamped()).unwrap();
+                    *request.timeout_mut() = Some(LIMITS.deadline);
                     let answer = client.execute(request).await.unwrap();
                     black_box(answer.bytes().await.unwrap());
                 }
@@ -94,7 +97,8 @@ fn over_the_network() {
         31,
         1000,
     );
-    goal("times reqwest", sides[1].min() / sides[0].min(), 1.09);
+    let over = (sides[1].min() - sides[0].min()) / 1000.0;
+    goal("microseconds over reqwest", over, 1.5);
 }
 
 /// One call, made again and again.
@@ -117,12 +121,26 @@ impl Plan {
         }
     }
 
-    /// With the headers that Graph gets, so that both sides send the same.
     fn request(&self) -> http::Request<Bytes> {
+        let json = http::HeaderValue::from_static("application/json");
         http::Request::get(self.uri.clone())
-            .header(http::header::ACCEPT, "application/json")
+            .header(http::header::ACCEPT, json)
             .body(Bytes::new())
             .unwrap()
+    }
+
+    /// With what the pipeline adds, made without it.
+    fn stamped(&self) -> http::Request<Bytes> {
+        let mut request = self.request();
+        let headers = request.headers_mut();
+        for (name, value) in [
+            ("client-request-id", "6e9a7a54-7f0b-4a3e-9f2c-2f0b8a1d9c11"),
+            ("return-client-request-id", "true"),
+            ("authorization", "Bearer e30.e30.c2ln"),
+        ] {
+            headers.insert(name, http::HeaderValue::from_static(value));
+        }
+        request
     }
 
     fn call(&self) -> Call {

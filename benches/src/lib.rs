@@ -1,1 +1,19 @@
-//! The benchmarks are the bench targets of this package: `cargo bench -p entra-benches`.
+//! The benchmarks are the bench targets of this package: `cargo bench -p entra-benches`, or one of
+//! them, `cargo bench -p entra-benches --bench token_cache`. Each compares a hot path with its
+//! floor, the least that any implementation must do, in rounds that take turns, and says whether
+//! its goals are reached. Ratios travel between machines, times do not.
+//!
+//! On two shared cores of an AMD EPYC (Zen 4), Rust 1.95, November 2026:
+//!
+//! | Benchmark | Path | Found | Floor | Goal |
+//! |---|---|---|---|---|
+//! | `token_cache` | a cached token, one thread | 57 ns, 1.7x, no allocation | 34 ns (of it the clock: 21) | 60 ns, 2x |
+//! | | two threads at once | 57 ns each, 1.0x one thread | 34 ns | 1.2x |
+//! | `stampede` | 1,000 tasks, one cold token | 1 request | 1 | 1 |
+//! | | 20 cold tokens at once, 50 ms each | 51 ms | 50 ms | 60 ms |
+//! | | hits while another token is on the way, 99.9 % | 0.12 µs | | 1 µs |
+//! | `pipeline` | the pipeline alone | 0.8 µs, 4 allocations | | 1.5 µs, 4 |
+//! | | with `HttpsClient`, over reqwest | 1.1 µs more, 1.09x | 12.2 µs | 1.5 µs |
+//! | `signing` | a PS256 signature, RSA 2048 | 1.02x | 273 µs | 1.03x |
+//! | | a whole token request with it | 1.02x | 273 µs | 1.05x |
+//! | `users_stream` | 100,000 users | 0.072 s, 0.9x, 1.2 MB | 0.082 s, 1.2 MB | 1.1x, 10 MB |

@@ -1,21 +1,18 @@
 //! An application that signs in as itself: cached tokens, one request per wanted token, refresh
 //! ahead of the end.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
 use crate::token::TokenData;
 use crate::token_endpoint::{Effort, Grant, TokenEndpoint};
+use crate::token_slot::{TokenSlot, TokenSlots};
 use crate::{
     AccessToken, Authority, ClientCredential, ClientId, Error, Pipeline, TokenCredential,
     TokenErrorKind, TokenRequest,
@@ -53,9 +50,7 @@ pub struct ConfidentialClient {
 struct Inner {
     endpoint: TokenEndpoint,
     credential: ClientCredential,
-    slots: ArcSwap<Slots>,
-    /// Held while a slot is added.
-    adding: SyncMutex<()>,
+    slots: TokenSlots,
     /// What the service's clock is ahead of this machine's, in seconds.
     clock_offset: AtomicI64,
 }
@@ -78,8 +73,7 @@ impl ConfidentialClient {
             inner: Arc::new(Inner {
                 endpoint: TokenEndpoint::new(authority, client_id, pipeline),
                 credential,
-                slots: ArcSwap::default(),
-                adding: SyncMutex::default(),
+                slots: TokenSlots::default(),
                 clock_offset: AtomicI64::new(0),
             }),
         })
@@ -97,7 +91,7 @@ impl ConfidentialClient {
         {
             return Ok(token);
         }
-        let slot = self.inner.slot(request);
+        let slot = self.inner.slots.slot(request, || self.inner.now());
         // The rare path is boxed, so that the future of a hit stays small.
         Box::pin(self.inner.renew(&slot, request, time::Duration::ZERO)).await
     }
@@ -105,10 +99,12 @@ impl ConfidentialClient {
     /// The cached token, if there is one that needs no refresh yet. It does no I/O and takes no
     /// lock.
     pub fn cached(&self, request: &TokenRequest) -> Option<AccessToken> {
-        let slots = self.inner.slots.load();
-        let slot = slots.get(request)?;
-        let token = AccessToken::leased(slot.current.load())?;
-        (self.inner.now() < token.data().fresh_until()).then_some(token)
+        let token = self
+            .inner
+            .slots
+            .read(request, |slot| AccessToken::leased(slot.current.load()))??;
+        let now = self.pipeline().clock().unix_time();
+        (now < token.data().fresh_until_unix()).then_some(token)
     }
 
     /// Refreshes tokens before their callers have to wait for it, until `shutdown` ends. The host
@@ -157,18 +153,9 @@ impl TokenCredential for ConfidentialClient {
     }
 
     fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
-        let slots = self.inner.slots.load();
-        let Some(slot) = slots.get(request) else {
-            return;
-        };
-        let current = slot.current.load();
-        let is_refused = current.as_ref().is_some_and(|data| {
-            AccessToken::shared(Arc::clone(data)) == *token || data.is_older_than(token.data())
-        });
-        if is_refused {
-            // Only the refused token goes: a newer one that came in between stays.
-            slot.current.compare_and_swap(&*current, None);
-        }
+        self.inner
+            .slots
+            .read(request, |slot| slot.invalidate(token));
     }
 }
 
@@ -185,7 +172,7 @@ impl Inner {
     /// needs no refresh for longer than `lead`.
     async fn renew(
         &self,
-        slot: &Slot,
+        slot: &TokenSlot,
         request: &TokenRequest,
         lead: time::Duration,
     ) -> Result<AccessToken, Error> {
@@ -235,11 +222,11 @@ impl Inner {
         }
     }
 
-    fn store(&self, slot: &Slot, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
+    fn store(&self, slot: &TokenSlot, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
         slot.current.store(Some(Arc::clone(&data)));
         if request.claims().is_some() {
             // A token that answers a challenge does for requests without it as well.
-            let plain = self.slot(&request.without_claims());
+            let plain = self.slots.slot(&request.without_claims(), || self.now());
             plain.current.store(Some(Arc::clone(&data)));
         }
         AccessToken::shared(data)
@@ -305,40 +292,14 @@ impl Inner {
             .store(offset.whole_seconds(), Ordering::Relaxed);
     }
 
-    fn slot(&self, request: &TokenRequest) -> Arc<Slot> {
-        if let Some(slot) = self.slots.load().get(request) {
-            return Arc::clone(slot);
-        }
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = self.slots.load();
-        if let Some(slot) = slots.get(request) {
-            return Arc::clone(slot);
-        }
-        let mut more = Slots::clone(&slots);
-        if more.len() >= MAX_SLOTS {
-            let now = self.now();
-            more.retain(|_, slot| slot.is_in_use() || slot.valid_at(now).is_some());
-        }
-        if more.len() >= MAX_SLOTS {
-            more.retain(|request, slot| slot.is_in_use() || request.claims().is_none());
-        }
-        let slot = Arc::<Slot>::default();
-        more.insert(request.as_key(), Arc::clone(&slot));
-        self.slots.store(Arc::new(more));
-        slot
-    }
-
     async fn refresh_for_ever(&self) {
         loop {
             let now = self.now();
-            let due: Vec<_> = self
-                .slots
-                .load()
-                .iter()
-                // A token that answered a challenge is kept for its twin without claims.
-                .filter(|(request, slot)| request.claims().is_none() && slot.is_due_at(now))
-                .map(|(request, slot)| (request.clone(), Arc::clone(slot)))
-                .collect();
+            let mut due = self.slots.all();
+            // A token that answered a challenge is kept for its twin without claims.
+            due.retain(|(request, slot)| {
+                request.claims().is_none() && slot.is_due_at(now, REFRESH_LEAD)
+            });
             for (request, slot) in due {
                 // A failure is logged and tried again after the hold-off.
                 let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
@@ -348,115 +309,13 @@ impl Inner {
     }
 }
 
-/// The tokens of one client. The key's hash is made when the request is made.
-type Slots = HashMap<TokenRequest, Arc<Slot>, BuildHasherDefault<Prehashed>>;
-
-/// The place of one token.
-#[derive(Default)]
-struct Slot {
-    current: ArcSwapOption<TokenData>,
-    /// Held by whoever asks the token endpoint; what the last attempt ended with, if it failed.
-    outcome: Mutex<Option<Error>>,
-    /// How many attempts ended.
-    finished: AtomicU64,
-    /// No refresh before this moment, in Unix seconds.
-    held_off_until: AtomicI64,
-}
-
-impl Slot {
-    /// What an attempt yielded that ended while others waited for it: they share it, a failure
-    /// as well as a token however short-lived. Nothing if the token was refused since.
-    fn shared(
-        &self,
-        outcome: &Option<Error>,
-        now: OffsetDateTime,
-    ) -> Option<Result<AccessToken, Error>> {
-        match outcome {
-            Some(error) => Some(self.valid_at(now).ok_or_else(|| error.clone())),
-            None => self
-                .current
-                .load_full()
-                .map(|data| Ok(AccessToken::shared(data))),
-        }
-    }
-
-    /// A token that needs no refresh for longer than `lead`.
-    fn fresh_at(&self, now: OffsetDateTime, lead: time::Duration) -> Option<AccessToken> {
-        let data = self.current.load_full()?;
-        let held_off = now.unix_timestamp() < self.held_off_until.load(Ordering::Relaxed);
-        let fresh =
-            now.saturating_add(lead) < data.fresh_until() || (held_off && now < data.expires_on);
-        fresh.then(|| AccessToken::shared(data))
-    }
-
-    /// A token that is not about to end.
-    fn usable_at(&self, now: OffsetDateTime) -> Option<AccessToken> {
-        let data = self.current.load_full()?;
-        (now < data.usable_until()).then(|| AccessToken::shared(data))
-    }
-
-    /// A token that is not over yet.
-    fn valid_at(&self, now: OffsetDateTime) -> Option<AccessToken> {
-        let data = self.current.load_full()?;
-        (now < data.expires_on).then(|| AccessToken::shared(data))
-    }
-
-    fn is_due_at(&self, now: OffsetDateTime) -> bool {
-        self.current.load().is_some() && self.fresh_at(now, REFRESH_LEAD).is_none()
-    }
-
-    fn is_in_use(&self) -> bool {
-        self.outcome.try_lock().is_err()
-    }
-
-    fn hold_off(&self, now: OffsetDateTime) {
-        let until = now.saturating_add(HOLD_OFF).unix_timestamp();
-        self.held_off_until.store(until, Ordering::Relaxed);
-    }
-}
-
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot")
-            .field(
-                "expires_on",
-                &self.current.load().as_ref().map(|data| data.expires_on),
-            )
-            .finish_non_exhaustive()
-    }
-}
-
-/// Takes the hash that a request brings.
-#[derive(Default)]
-struct Prehashed(u64);
-
-impl Hasher for Prehashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 fn is_clock_skew(error: &Error) -> bool {
     matches!(error, Error::Token(error) if error.kind() == TokenErrorKind::ClockSkew)
 }
 
 /// A difference of clocks that is not worth a second request.
 const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(30);
-/// How long a failed refresh is not repeated while the old token is valid.
-const HOLD_OFF: time::Duration = time::Duration::seconds(30);
 /// How often the background work looks.
 const REFRESH_TICK: Duration = Duration::from_secs(30);
 /// How much earlier than a caller it refreshes, so that no caller does: two ticks.
 const REFRESH_LEAD: time::Duration = time::Duration::seconds(60);
-/// Scopes per client are few; claims challenges could make many.
-const MAX_SLOTS: usize = 1024;

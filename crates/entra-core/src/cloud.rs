@@ -223,10 +223,8 @@ pub(crate) fn is_secure(url: &Url) -> bool {
 /// Whether a URL leads to this machine (RFC 6761 6.3 for the names).
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
-        }
+        // A URL's host is in lower case (WHATWG URL 3.5).
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -406,6 +404,7 @@ mod tests {
             "http://[::1]:80",
             "http://localhost",
             "http://login.localhost",
+            "http://LocalHost",
         ] {
             assert!(
                 Cloud::custom(accepted, "https://graph.example").is_ok(),

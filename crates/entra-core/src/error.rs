@@ -134,6 +134,24 @@ impl Error {
     }
 }
 
+/// An error with its causes, as one line. Each error's own text leaves its cause out, so that
+/// nothing is said twice; a log or a page for an administrator wants the whole.
+///
+/// ```
+/// let error = "x".parse::<u8>().unwrap_err();
+/// assert_eq!(entra_core::error_chain(&error), "invalid digit found in string");
+/// ```
+pub fn error_chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
 /// The ids by which Microsoft's support finds a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -214,12 +214,23 @@ async fn read_body(mut answer: reqwest::Response, limit: usize) -> Result<Bytes,
     if announced > limit {
         return Err(too_large());
     }
-    let mut body = BytesMut::with_capacity(announced);
+    let mut first = Bytes::new();
+    let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(transport_error)? {
-        if body.len() + chunk.len() > limit {
+        if first.len() + body.len() + chunk.len() > limit {
             return Err(too_large());
         }
+        if first.is_empty() && body.is_empty() {
+            // Most answers come in one piece, which is returned as it is.
+            first = chunk;
+            continue;
+        }
+        body.reserve(announced.saturating_sub(body.len()).max(chunk.len()));
+        body.extend_from_slice(&std::mem::take(&mut first));
         body.extend_from_slice(&chunk);
+    }
+    if body.is_empty() {
+        return Ok(first);
     }
     Ok(body.freeze())
 }

@@ -42,10 +42,10 @@
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
-//! | `application` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `application`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
-//! | `certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
+//! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
@@ -70,20 +70,20 @@ mod https_client;
 mod pipeline;
 mod retry;
 mod secret;
+mod signing_certificate;
 mod tenant;
 mod throttle;
 mod token;
 mod token_endpoint;
+mod token_slot;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
-pub use certificate::{
-    Certificate, CertificateError, CertificateOptions, RsaKeySize, SigningCertificate,
-};
+pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
-pub use error::{Error, ErrorResponse, RequestIds};
+pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
@@ -91,6 +91,7 @@ pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy}
 pub use pipeline::{Call, Pipeline};
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
+pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate};
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
 pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};

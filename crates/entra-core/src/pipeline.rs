@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, StatusCode};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -92,7 +93,7 @@ impl Pipeline {
     pub async fn send(&self, call: Call) -> Result<http::Response<Bytes>, Error> {
         let Call { request, settings } = call;
         let request = &request;
-        self.send_each(settings, || async { Ok(request.clone()) })
+        self.send_each(settings, || async { Ok(copy_of(request)) })
             .await
     }
 
@@ -108,7 +109,7 @@ impl Pipeline {
         Fut: Future<Output = Result<http::Request<Bytes>, Error>> + Send,
     {
         let span = tracing::debug_span!("entra.http", route = settings.route);
-        let mut run = Run::new(self, settings)?;
+        let mut run = Run::new(self, settings);
         async {
             loop {
                 match run.attempt(&make).await? {
@@ -217,7 +218,6 @@ struct Run<'a> {
     pipeline: &'a Pipeline,
     settings: CallSettings,
     client_request_id: Uuid,
-    id_header: HeaderValue,
     deadline: Duration,
     attempts: u32,
     /// A 401 gets one new token, not a loop.
@@ -225,23 +225,18 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(pipeline: &'a Pipeline, settings: CallSettings) -> Result<Self, Error> {
-        let client_request_id = Uuid::new_v4();
-        let mut buffer = Uuid::encode_buffer();
-        let text = client_request_id.as_hyphenated().encode_lower(&mut buffer);
-        Ok(Self {
-            id_header: HeaderValue::from_str(text)
-                .map_err(|_| Error::InvalidRequest("the request id is no header value"))?,
+    fn new(pipeline: &'a Pipeline, settings: CallSettings) -> Self {
+        Self {
             deadline: pipeline
                 .clock
                 .monotonic()
                 .saturating_add(pipeline.retry.deadline),
             pipeline,
             settings,
-            client_request_id,
+            client_request_id: Uuid::new_v4(),
             attempts: 0,
             token_renewed: false,
-        })
+        }
     }
 
     /// The steps of one attempt, in order.
@@ -254,11 +249,13 @@ impl<'a> Run<'a> {
             return self.wait_at_gate(host, wait).map(Step::Again);
         }
         let mut request = make().await?;
-        self.stamp_ids(&mut request);
+        self.stamp_ids(&mut request)?;
         let token = self.attach_token(&mut request).await?;
-        let host = request.uri().host().unwrap_or_default().to_owned();
+        // Kept for an error, and made a text only for one.
+        let authority = request.uri().authority().cloned();
+        let host = || authority.as_ref().map_or("", Authority::host).to_owned();
         self.attempts += 1;
-        let limits = self.limits(&host)?;
+        let limits = self.limits().ok_or_else(|| self.timed_out(host()))?;
         match self.pipeline.http.send(request, limits).await {
             Ok(response) if is_final(response.status()) => {
                 tracing::debug!(
@@ -268,8 +265,8 @@ impl<'a> Run<'a> {
                 );
                 Ok(Step::Done(response))
             }
-            Ok(response) => self.after_refusal(&host, response, token),
-            Err(error) => self.after_no_answer(host, error),
+            Ok(response) => self.after_refusal(&host(), response, token),
+            Err(error) => self.after_no_answer(host(), error),
         }
     }
 
@@ -291,10 +288,15 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn stamp_ids(&self, request: &mut http::Request<Bytes>) {
+    fn stamp_ids(&self, request: &mut http::Request<Bytes>) -> Result<(), Error> {
+        let mut buffer = Uuid::encode_buffer();
+        let text = self.client_request_id.as_hyphenated();
+        let id = HeaderValue::from_str(text.encode_lower(&mut buffer))
+            .map_err(|_| Error::InvalidRequest("the request id is no header value"))?;
         let headers = request.headers_mut();
-        headers.insert(CLIENT_REQUEST_ID, self.id_header.clone());
+        headers.insert(CLIENT_REQUEST_ID, id);
         headers.insert(RETURN_CLIENT_REQUEST_ID, HeaderValue::from_static("true"));
+        Ok(())
     }
 
     async fn attach_token(
@@ -311,12 +313,10 @@ impl<'a> Run<'a> {
         Ok(Some(token))
     }
 
-    fn limits(&self, host: &str) -> Result<Limits, Error> {
+    /// What the next exchange may cost; nothing if no time is left.
+    fn limits(&self) -> Option<Limits> {
         let left = self.time_left();
-        if left.is_zero() {
-            return Err(self.timed_out(host));
-        }
-        Ok(Limits {
+        (!left.is_zero()).then(|| Limits {
             body: self.settings.body_limit,
             deadline: left.min(self.pipeline.retry.attempt_timeout),
         })
@@ -419,9 +419,9 @@ impl<'a> Run<'a> {
         self.pipeline.retry.wait(self.attempts, jitter())
     }
 
-    fn timed_out(&self, host: &str) -> Error {
+    fn timed_out(&self, host: String) -> Error {
         Error::Transport {
-            host: host.to_owned(),
+            host,
             ids: self.ids(None),
             source: TransportError::new(crate::TransportErrorKind::Timeout),
         }
@@ -433,6 +433,21 @@ impl<'a> Run<'a> {
             request_id,
         }
     }
+}
+
+/// A copy to send, with room for the headers that are added to it: a clone would have none.
+fn copy_of(request: &http::Request<Bytes>) -> http::Request<Bytes> {
+    let mut copy = http::Request::new(request.body().clone());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    copy.extensions_mut().clone_from(request.extensions());
+    let headers = copy.headers_mut();
+    headers.reserve(request.headers().len() + ADDED_HEADERS);
+    for (name, value) in request.headers() {
+        headers.append(name, value.clone());
+    }
+    copy
 }
 
 fn is_final(status: StatusCode) -> bool {
@@ -454,6 +469,8 @@ fn jitter() -> f64 {
     f64::from(low) / f64::from(u32::MAX)
 }
 
+/// Two ids and the token.
+const ADDED_HEADERS: usize = 3;
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const RETURN_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("return-client-request-id");
 

@@ -216,6 +216,8 @@ pub(crate) struct TokenData {
     pub(crate) refresh_on: Option<OffsetDateTime>,
     issued_on: Option<OffsetDateTime>,
     fresh_until: OffsetDateTime,
+    /// The same in Unix seconds, for the path that must be fast.
+    fresh_until_unix: i64,
     usable_until: OffsetDateTime,
 }
 
@@ -228,13 +230,15 @@ impl TokenData {
     ) -> Result<Self, http::header::InvalidHeaderValue> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))?;
         authorization.set_sensitive(true);
+        let fresh_until = refresh_on.unwrap_or(expires_on);
         Ok(Self {
             token,
             authorization,
             expires_on,
             refresh_on,
             issued_on: None,
-            fresh_until: refresh_on.unwrap_or(expires_on),
+            fresh_until,
+            fresh_until_unix: fresh_until.unix_timestamp(),
             usable_until: expires_on,
         })
     }
@@ -254,6 +258,7 @@ impl TokenData {
         };
         let by_age = self.expires_on.saturating_sub(ahead);
         self.fresh_until = self.refresh_on.unwrap_or(by_age).min(self.usable_until);
+        self.fresh_until_unix = self.fresh_until.unix_timestamp();
         self
     }
 
@@ -265,6 +270,11 @@ impl TokenData {
     /// Until when a cache returns it without a second thought.
     pub(crate) fn fresh_until(&self) -> OffsetDateTime {
         self.fresh_until
+    }
+
+    /// The same in whole Unix seconds.
+    pub(crate) fn fresh_until_unix(&self) -> i64 {
+        self.fresh_until_unix
     }
 
     /// Until when a caller gets it while its successor is on the way.

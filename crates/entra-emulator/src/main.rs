@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{}", chain(&*error));
+            tracing::error!("{}", entra_core::error_chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -164,17 +164,6 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
     writeln!(output, "{line}")?;
     output.flush()?;
     Ok(())
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 const CONTROL: &str = "\

@@ -110,17 +110,20 @@ pub enum Upserted {
     Updated,
 }
 
+impl GraphClient {
+    /// App registrations and their credentials.
+    pub fn applications(&self) -> Applications<'_> {
+        Applications { client: self }
+    }
+}
+
 /// Calls on app registrations.
 #[derive(Clone, Copy, Debug)]
 pub struct Applications<'a> {
     pub(crate) client: &'a GraphClient,
 }
 
-impl<'a> Applications<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Applications<'_> {
     /// Lists app registrations, with the properties that tell them apart unless the query names
     /// others.
     pub fn list(&self, query: Query) -> Pages<Application> {

@@ -43,6 +43,13 @@ pub struct Batch {
     sequential: bool,
 }
 
+impl GraphClient {
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.clone())
+    }
+}
+
 impl Batch {
     pub(crate) fn new(client: GraphClient) -> Self {
         Self {

@@ -14,19 +14,9 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use uuid::Uuid;
 
-use crate::application::Applications;
-use crate::batch::Batch;
-use crate::consent::Consent;
-use crate::device::Devices;
-use crate::domain::Domains;
 use crate::error::Answer;
 use crate::graph_error;
-use crate::group::Groups;
-use crate::organization::OrganizationInfo;
-use crate::policy::Policies;
 use crate::replication::Replication;
-use crate::service_principal::ServicePrincipals;
-use crate::user::Users;
 use crate::write_lock::WriteLocks;
 use crate::{Error, PageCursor, Pages, Query, RecentlyCreated};
 
@@ -102,56 +92,6 @@ impl GraphClient {
     #[must_use]
     pub fn with_token_request(self, request: TokenRequest) -> Self {
         self.map(|inner| inner.token_request = request)
-    }
-
-    /// Users.
-    pub fn users(&self) -> Users<'_> {
-        Users::new(self)
-    }
-
-    /// Groups and their members.
-    pub fn groups(&self) -> Groups<'_> {
-        Groups::new(self)
-    }
-
-    /// Devices.
-    pub fn devices(&self) -> Devices<'_> {
-        Devices::new(self)
-    }
-
-    /// The tenant's domains.
-    pub fn domains(&self) -> Domains<'_> {
-        Domains::new(self)
-    }
-
-    /// The tenant itself.
-    pub fn organization(&self) -> OrganizationInfo<'_> {
-        OrganizationInfo::new(self)
-    }
-
-    /// App registrations and their credentials.
-    pub fn applications(&self) -> Applications<'_> {
-        Applications::new(self)
-    }
-
-    /// Service principals («enterprise applications»).
-    pub fn service_principals(&self) -> ServicePrincipals<'_> {
-        ServicePrincipals::new(self)
-    }
-
-    /// Consent: what was granted to whom.
-    pub fn consent(&self) -> Consent<'_> {
-        Consent::new(self)
-    }
-
-    /// The tenant's policies.
-    pub fn policies(&self) -> Policies<'_> {
-        Policies::new(self)
-    }
-
-    /// An empty batch.
-    pub fn batch(&self) -> Batch {
-        Batch::new(self.clone())
     }
 
     /// Waits for what was made just now. See [`RecentlyCreated`].

@@ -88,17 +88,20 @@ pub enum Granted<T> {
     AlreadyThere,
 }
 
+impl GraphClient {
+    /// Consent: what was granted to whom.
+    pub fn consent(&self) -> Consent<'_> {
+        Consent { client: self }
+    }
+}
+
 /// Calls on consent.
 #[derive(Clone, Copy, Debug)]
 pub struct Consent<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Consent<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Consent<'_> {
     /// The app roles that a service principal has: its application permissions.
     ///
     /// The list may be stale for a minute after a change; look at a new assignment with

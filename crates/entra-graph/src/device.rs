@@ -59,17 +59,20 @@ pub struct Device {
     pub removed: Option<Removed>,
 }
 
+impl GraphClient {
+    /// Devices.
+    pub fn devices(&self) -> Devices<'_> {
+        Devices { client: self }
+    }
+}
+
 /// Calls on devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Devices<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Devices<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Devices<'_> {
     /// Lists devices, with [`Device`]'s properties unless the query names others.
     pub fn list(&self, query: Query) -> Pages<Device> {
         self.client

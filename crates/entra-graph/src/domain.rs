@@ -36,17 +36,20 @@ open_enum! {
     }
 }
 
+impl GraphClient {
+    /// The tenant's domains.
+    pub fn domains(&self) -> Domains<'_> {
+        Domains { client: self }
+    }
+}
+
 /// Calls on domains.
 #[derive(Clone, Copy, Debug)]
 pub struct Domains<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Domains<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Domains<'_> {
     /// Lists the domains.
     pub fn list(&self) -> Pages<Domain> {
         self.client.list(LIST, &["domains"], &Query::new())

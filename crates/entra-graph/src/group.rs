@@ -57,17 +57,20 @@ pub struct Group {
     pub removed: Option<Removed>,
 }
 
+impl GraphClient {
+    /// Groups and their members.
+    pub fn groups(&self) -> Groups<'_> {
+        Groups { client: self }
+    }
+}
+
 /// Calls on groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Groups<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Groups<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Groups<'_> {
     /// Lists groups, with [`Group`]'s properties unless the query names others.
     pub fn list(&self, query: Query) -> Pages<Group> {
         self.client

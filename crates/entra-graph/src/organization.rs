@@ -45,17 +45,20 @@ pub struct VerifiedDomain {
     pub capabilities: Option<String>,
 }
 
+impl GraphClient {
+    /// The tenant itself.
+    pub fn organization(&self) -> OrganizationInfo<'_> {
+        OrganizationInfo { client: self }
+    }
+}
+
 /// Calls on the tenant.
 #[derive(Clone, Copy, Debug)]
 pub struct OrganizationInfo<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> OrganizationInfo<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl OrganizationInfo<'_> {
     /// Reads the tenant of the token.
     pub async fn get(&self) -> Result<Organization, Error> {
         let mut found: Pages<Organization> =

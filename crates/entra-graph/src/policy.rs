@@ -165,17 +165,20 @@ impl IdentifierUriRestriction {
     }
 }
 
+impl GraphClient {
+    /// The tenant's policies.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies { client: self }
+    }
+}
+
 /// Calls on policies.
 #[derive(Clone, Copy, Debug)]
 pub struct Policies<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Policies<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Policies<'_> {
     /// Reads the policy that holds for all apps without one of their own.
     pub async fn default_app_management_policy(&self) -> Result<AppManagementPolicy, Error> {
         let path = ["policies", "defaultAppManagementPolicy"];

@@ -73,17 +73,20 @@ pub struct ServicePrincipal {
     pub password_credentials: Option<Vec<PasswordCredential>>,
 }
 
+impl GraphClient {
+    /// Service principals («enterprise applications»).
+    pub fn service_principals(&self) -> ServicePrincipals<'_> {
+        ServicePrincipals { client: self }
+    }
+}
+
 /// Calls on service principals.
 #[derive(Clone, Copy, Debug)]
 pub struct ServicePrincipals<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> ServicePrincipals<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl ServicePrincipals<'_> {
     /// Lists service principals, with the properties that tell them apart unless the query names
     /// others.
     pub fn list(&self, query: Query) -> Pages<ServicePrincipal> {

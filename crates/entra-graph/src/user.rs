@@ -81,17 +81,20 @@ open_enum! {
     }
 }
 
+impl GraphClient {
+    /// Users.
+    pub fn users(&self) -> Users<'_> {
+        Users { client: self }
+    }
+}
+
 /// Calls on users.
 #[derive(Clone, Copy, Debug)]
 pub struct Users<'a> {
     client: &'a GraphClient,
 }
 
-impl<'a> Users<'a> {
-    pub(crate) fn new(client: &'a GraphClient) -> Self {
-        Self { client }
-    }
-
+impl Users<'_> {
     /// Lists users, with [`User`]'s properties unless the query names others.
     pub fn list(&self, query: Query) -> Pages<User> {
         self.client.list(LIST, &["users"], &query.or_select(SELECT))

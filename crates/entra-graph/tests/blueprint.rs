@@ -14,7 +14,8 @@ use entra_core::{
 use entra_emulator::{Fault, FaultRule};
 use entra_graph::{
     Application, Blueprint, Change, Error, GraphClient, ImplicitGrantSettings, MemoryHost,
-    Permission, Platform, RedirectUriFault, Refusal, SignInAudience, Target, WebSettings,
+    Permission, PermissionCatalog, Platform, RedirectUriFault, Refusal, SignInAudience, Target,
+    WebSettings,
 };
 use time::Duration;
 
@@ -487,25 +488,87 @@ async fn a_proxy_or_a_dead_network_is_told_from_a_wrong_tenant() {
 
 #[tokio::test]
 async fn consent_that_is_not_in_the_token_yet_is_told_from_missing_consent() {
-    let tenant = LocalTenant::new();
+    let tenant = LocalTenant::with_replication_delay(std::time::Duration::from_secs(20));
     let host = MemoryHost::default();
-    // The application reads itself, so the test can tell the two apart.
+    // The application may read itself, so that the test can tell the two apart.
     let blueprint = help_desk().with_permission(Permission::application("Application.Read.All"));
-    let linked = blueprint.apply(&tenant.setup_graph(), &host).await.unwrap();
+    let graph = tenant.setup_graph();
+    let linked = blueprint.apply(&graph, &host).await.unwrap();
     let client = tenant.client(
         linked.client_id,
         host.secret().unwrap().credential().unwrap(),
     );
     blueprint.wait_until_effective(&client).await.unwrap();
 
-    let more = blueprint
-        .clone()
-        .with_permission(Permission::application("Device.Read.All"));
+    let device = Permission::application("Device.Read.All");
+    let more = blueprint.clone().with_permission(device.clone());
+    let check = "permission Device.Read.All";
     assert_failed(
         &more.test_connection(&client).await,
-        "permission Device.Read.All",
+        check,
         "Grant admin consent",
     );
+
+    let catalog = PermissionCatalog::read(&graph).await.unwrap();
+    let role = catalog.resolve(&device).unwrap().id;
+    let resource = *catalog.resource().unwrap();
+    let principal = linked.service_principal_id;
+    graph
+        .consent()
+        .grant_app_role(&principal, &resource, &role)
+        .await
+        .unwrap();
+    let findings = more.test_connection(&client).await;
+    assert_failed(&findings, check, "wait some minutes");
+    assert_eq!(
+        finding(&findings, check).detail,
+        "granted, but not in the token yet"
+    );
+
+    more.wait_until_effective(&client).await.unwrap();
+    assert_eq!(
+        outcome(&more.test_connection(&client).await, check),
+        Outcome::Passed
+    );
+}
+
+#[tokio::test]
+async fn an_expired_secret_and_a_wrong_clock_are_told_apart() {
+    let tenant = LocalTenant::new();
+    let host = MemoryHost::default();
+    let linked = help_desk()
+        .apply(&tenant.setup_graph(), &host)
+        .await
+        .unwrap();
+    let client = tenant.client(
+        linked.client_id,
+        host.secret().unwrap().credential().unwrap(),
+    );
+    tenant
+        .emulator
+        .advance(std::time::Duration::from_secs(91 * 86_400));
+    let findings = help_desk().test_connection(&client).await;
+    assert_failed(&findings, "credential", "The client secret expired");
+
+    // A machine whose clock is five hours behind.
+    let slow = std::sync::Arc::new(entra_core::MovableClock::frozen_at(
+        tenant.emulator.clock().now() - Duration::hours(5),
+    ));
+    let setup = tenant.emulator.setup_app();
+    let client = entra_core::ConfidentialClient::new(
+        tenant.authority(),
+        ClientId::parse(&setup.client_id).unwrap(),
+        ClientCredential::secret(ClientSecret::try_from(&setup.client_secret).unwrap()),
+        entra_core::Pipeline::new(tenant.emulator.clone()).with_clock(slow),
+    )
+    .unwrap();
+    let findings = help_desk()
+        .adopt(*client.client_id())
+        .test_connection(&client)
+        .await;
+    let clock = finding(&findings, "clock");
+    assert_eq!(clock.outcome, Outcome::Warning, "{clock}");
+    assert_eq!(clock.detail, "this machine is 18000 s behind Entra");
 }
 
 #[tokio::test]

@@ -1,22 +1,18 @@
 //! Makes a tenant as a blueprint wants it, one resumable step after the other.
 
-use std::error::Error as StdError;
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use entra_core::{
-    Certificate, ClientCredential, ClientId, ClientSecret, ClientSecretError, ObjectId, Secret,
-};
+use entra_core::{ClientId, ObjectId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::registration::{has_certificate, kept_tag, secret_state};
 use super::tenant_view::TenantView;
-use super::{Blueprint, Platform, Registration, SecretDeclaration, preflight};
+use super::{
+    Blueprint, IssuedSecret, LinkHost, Progress, Registration, SecretDeclaration, preflight,
+};
 use crate::{
-    Application, Error, GRAPH_APP_ID, GraphClient, ImplicitGrantSettings, KeyCredential, NewKey,
-    PasswordCredential, Permission, PermissionId, PublicClientSettings, RecentlyCreated,
-    RequiredResourceAccess, SpaSettings, Upserted, WebSettings,
+    Application, Error, GraphClient, NewKey, Permission, PermissionId, RecentlyCreated, Upserted,
 };
 
 impl Blueprint {
@@ -55,84 +51,6 @@ impl Blueprint {
     }
 }
 
-/// What the product contributes while it is linked.
-#[async_trait]
-pub trait LinkHost: Debug + Send + Sync {
-    /// A step begins.
-    fn progress(&self, progress: &Progress);
-
-    /// A client secret was issued, and Entra will never show it again. Store it durably before
-    /// returning: only then is the secret counted as kept. An error ends the apply, and the next
-    /// one issues another secret in its place.
-    async fn keep_secret(
-        &self,
-        secret: &IssuedSecret,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>>;
-}
-
-/// What is being done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// The number of this step, from 1 on.
-    pub step: usize,
-    /// How many steps there are.
-    pub steps: usize,
-    /// What it does, for people.
-    pub what: &'static str,
-}
-
-/// A client secret at the one moment at which its value is known.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct IssuedSecret {
-    /// The application that it belongs to.
-    pub client_id: ClientId,
-    /// The id under which the portal lists it («Secret ID»).
-    pub key_id: Uuid,
-    /// The value.
-    pub value: Secret,
-    /// When it ends.
-    pub expires_on: Option<OffsetDateTime>,
-}
-
-impl IssuedSecret {
-    /// The credential that the product signs in with.
-    pub fn credential(&self) -> Result<ClientCredential, ClientSecretError> {
-        ClientSecret::try_from(&self.value).map(ClientCredential::secret)
-    }
-}
-
-/// A [`LinkHost`] that keeps the secret in memory and reports no progress: for tests and for
-/// programs that store it themselves once [`apply`](Blueprint::apply) returned.
-#[derive(Debug, Default)]
-pub struct MemoryHost {
-    secret: Mutex<Option<IssuedSecret>>,
-}
-
-impl MemoryHost {
-    /// The secret that was issued last.
-    pub fn secret(&self) -> Option<IssuedSecret> {
-        self.secret
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-#[async_trait]
-impl LinkHost for MemoryHost {
-    fn progress(&self, _progress: &Progress) {}
-
-    async fn keep_secret(
-        &self,
-        secret: &IssuedSecret,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret.clone());
-        Ok(())
-    }
-}
-
 /// A linked application: what the product stores beside its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -143,95 +61,6 @@ pub struct Linked {
     pub object_id: ObjectId,
     /// The object id of the service principal.
     pub service_principal_id: ObjectId,
-}
-
-/// The redirect URIs of one platform.
-pub(super) fn redirect_uris(application: &Application, platform: Platform) -> &[String] {
-    let uris = match platform {
-        Platform::Web => application
-            .web
-            .as_ref()
-            .and_then(|web| web.redirect_uris.as_ref()),
-        Platform::SinglePage => application
-            .spa
-            .as_ref()
-            .and_then(|spa| spa.redirect_uris.as_ref()),
-        Platform::PublicClient => application
-            .public_client
-            .as_ref()
-            .and_then(|client| client.redirect_uris.as_ref()),
-    };
-    uris.map(Vec::as_slice).unwrap_or_default()
-}
-
-/// Whether a certificate is registered. Graph identifies it by its SHA-1 thumbprint unless told
-/// otherwise, and shows the certificate itself only where one object is read with a selection.
-pub(super) fn has_certificate(application: &Application, certificate: &Certificate) -> bool {
-    application
-        .key_credentials
-        .iter()
-        .flatten()
-        .any(|key| is_certificate(key, certificate))
-}
-
-fn is_certificate(key: &KeyCredential, certificate: &Certificate) -> bool {
-    let thumbprint = certificate.thumbprint_sha1();
-    key.key
-        .as_ref()
-        .is_some_and(|key| key.as_bytes() == certificate.der())
-        || key
-            .custom_key_identifier
-            .as_ref()
-            .is_some_and(|found| found.eq_ignore_ascii_case(&thumbprint))
-}
-
-/// The product's client secrets, as the tenant knows them.
-pub(super) struct SecretState<'a> {
-    /// The one that reached the product and is valid.
-    pub(super) kept: Option<&'a PasswordCredential>,
-    /// Those whose value was lost on the way.
-    pub(super) orphans: Vec<Uuid>,
-}
-
-/// Tells a secret that reached the product from one that was lost: the registration carries a
-/// tag for each that was kept.
-pub(super) fn secret_state<'a>(
-    application: Option<&'a Application>,
-    name: &str,
-    now: OffsetDateTime,
-) -> SecretState<'a> {
-    let mut state = SecretState {
-        kept: None,
-        orphans: Vec::new(),
-    };
-    let Some(application) = application else {
-        return state;
-    };
-    let secrets = application
-        .password_credentials
-        .iter()
-        .flatten()
-        .filter(|secret| secret.display_name.as_deref() == Some(name));
-    for secret in secrets {
-        let Some(key_id) = secret.key_id else {
-            continue;
-        };
-        let is_kept = application
-            .tags
-            .iter()
-            .flatten()
-            .any(|tag| *tag == kept_tag(&key_id));
-        if !is_kept {
-            state.orphans.push(key_id);
-        } else if secret.end_date_time.is_none_or(|end| end > now) {
-            state.kept = Some(secret);
-        }
-    }
-    state
-}
-
-fn kept_tag(key_id: &Uuid) -> String {
-    format!("{KEPT_TAG}{key_id}")
 }
 
 fn ids(application: &Application) -> Result<(ClientId, ObjectId), Error> {
@@ -264,50 +93,53 @@ impl Steps<'_> {
     /// Step 1: the registration is there and says what the blueprint says.
     async fn registration(&self) -> Result<Application, Error> {
         self.begin(1, "app registration");
-        let applications = self.graph.applications();
         let object_id = match (&self.blueprint.registration, &self.tenant.application) {
             (_, Some(application)) => {
-                let (_, object_id) = ids(application)?;
-                let patch = self.wanted(Some(application))?;
-                if patch == Application::default() {
+                if self.patch_for(application)? == Application::default() {
                     return Ok(application.clone());
                 }
-                self.recent("the app registration")
-                    .once_known(|| applications.update(&object_id, &patch))
-                    .await?;
-                object_id
+                ids(application)?.1
             }
             (Registration::Adopted(client_id), None) => {
                 return Err(Error::ApplicationNotFound(*client_id));
             }
             (Registration::Keyed(key), None) => self.create(key).await?,
         };
+        // Collections are replaced as a whole: what a replica that is behind leaves out would be
+        // lost.
+        let applications = self.graph.applications();
+        let recent = self.recent("the app registration");
+        let current = recent.until_agreed(|| applications.get(&object_id)).await?;
+        let patch = self.patch_for(&current)?;
+        if patch != Application::default() {
+            recent
+                .once_known(|| applications.update(&object_id, &patch))
+                .await?;
+        }
         self.settled(&object_id, |application| {
-            Ok(self.wanted(Some(application))? == Application::default())
+            Ok(self.patch_for(application)? == Application::default())
         })
         .await
     }
 
-    /// Makes the registration. Repeated, it updates the same one.
+    /// Makes the registration, with its name alone: if it was there all the same, and a replica
+    /// did not know, nothing of it is lost.
     async fn create(&self, key: &str) -> Result<ObjectId, Error> {
         let applications = self.graph.applications();
-        let wanted = self.wanted(None)?;
-        // An earlier apply may have made it a moment ago: a replica then neither finds it nor
-        // makes another one.
-        let upserted = self
-            .recent("the app registration")
-            .once_known(|| applications.upsert(key, &wanted))
+        let named = self.blueprint.named();
+        let recent = self.recent("the app registration");
+        let upserted = recent
+            .once_known(|| applications.upsert(key, &named))
             .await?;
-        match upserted {
-            Upserted::Created(application) => Ok(ids(&application)?.1),
+        let application = match upserted {
+            Upserted::Created(application) => *application,
             Upserted::Updated => {
-                let application = self
-                    .recent("the app registration")
+                recent
                     .until_visible(|| applications.by_unique_name(key))
-                    .await?;
-                Ok(ids(&application)?.1)
+                    .await?
             }
-        }
+        };
+        Ok(ids(&application)?.1)
     }
 
     /// Reads the registration until every replica shows what was written.
@@ -325,135 +157,23 @@ impl Steps<'_> {
             .await
     }
 
-    /// What to write: everything for a new registration, else what differs.
-    fn wanted(&self, current: Option<&Application>) -> Result<Application, Error> {
-        let blueprint = self.blueprint;
-        let mut patch = Application {
-            web: self.wanted_web(current),
-            spa: self
-                .wanted_uris(current, Platform::SinglePage)
-                .map(|uris| SpaSettings {
-                    redirect_uris: Some(uris),
-                }),
-            public_client: self
-                .wanted_uris(current, Platform::PublicClient)
-                .map(|uris| PublicClientSettings {
-                    redirect_uris: Some(uris),
-                }),
-            required_resource_access: self.wanted_declarations(current)?,
-            ..Application::default()
-        };
-        let is_ours = !blueprint.is_adopted();
-        let name = current.and_then(|app| app.display_name.as_deref());
-        if is_ours && name != Some(&blueprint.display_name) {
-            patch.display_name = Some(blueprint.display_name.clone());
-        }
-        let audience = current.and_then(|app| app.sign_in_audience.as_ref());
-        if is_ours && audience != Some(&blueprint.audience) {
-            patch.sign_in_audience = Some(blueprint.audience.clone());
-        }
-        Ok(patch)
-    }
-
-    fn wanted_web(&self, current: Option<&Application>) -> Option<WebSettings> {
-        let present = current.and_then(|app| app.web.clone()).unwrap_or_default();
-        let implicit = present.implicit_grant_settings.unwrap_or_default();
-        let tokens_on = implicit.enable_id_token_issuance == Some(true)
-            || implicit.enable_access_token_issuance == Some(true);
-        let off = (current.is_none() || tokens_on).then_some(ImplicitGrantSettings {
-            enable_id_token_issuance: Some(false),
-            enable_access_token_issuance: Some(false),
-        });
-        let logout = self.blueprint.logout_url.as_ref();
-        let logout =
-            logout.filter(|url| present.logout_url.as_ref() != Some(&Some((*url).clone())));
-        let web = WebSettings {
-            redirect_uris: self.wanted_uris(current, Platform::Web),
-            implicit_grant_settings: off,
-            logout_url: logout.map(|url| Some(url.clone())),
-            ..WebSettings::default()
-        };
-        (web != WebSettings::default()).then_some(web)
-    }
-
-    /// The redirect URIs of a platform with those that are missing; nothing if none is.
-    fn wanted_uris(
-        &self,
-        current: Option<&Application>,
-        platform: Platform,
-    ) -> Option<Vec<String>> {
-        let present = current
-            .map(|app| redirect_uris(app, platform))
-            .unwrap_or_default();
-        let mut uris = present.to_vec();
-        for uri in self.blueprint.redirect_uris_of(platform) {
-            if !uris.iter().any(|other| other == uri) {
-                uris.push(uri.to_owned());
-            }
-        }
-        (uris.len() > present.len()).then_some(uris)
-    }
-
-    /// `requiredResourceAccess` with the permissions that are missing; nothing if none is.
-    fn wanted_declarations(
-        &self,
-        current: Option<&Application>,
-    ) -> Result<Option<Vec<RequiredResourceAccess>>, Error> {
-        let mut declared = current
-            .and_then(|app| app.required_resource_access.clone())
-            .unwrap_or_default();
-        let position = declared
-            .iter()
-            .position(|resource| resource.resource_app_id == GRAPH_APP_ID);
-        let mut resource = match position {
-            Some(position) => declared.remove(position),
-            None => RequiredResourceAccess {
-                resource_app_id: GRAPH_APP_ID.to_owned(),
-                resource_access: Vec::new(),
-            },
-        };
-        let before = resource.resource_access.len();
-        for permission in &self.blueprint.permissions {
-            let access = self.resolve(permission)?.resource_access();
-            if !resource.resource_access.contains(&access) {
-                resource.resource_access.push(access);
-            }
-        }
-        if resource.resource_access.len() == before {
-            return Ok(None);
-        }
-        declared.push(resource);
-        Ok(Some(declared))
-    }
-
     /// Step 2: the App ID URIs. A call of its own, since the default URI contains the client id.
     async fn app_id_uris(&self, application: Application) -> Result<Application, Error> {
         self.begin(2, "App ID URI");
         let (client_id, object_id) = ids(&application)?;
-        let mut uris = application.identifier_uris.clone().unwrap_or_default();
-        let before = uris.len();
-        for uri in self.blueprint.app_id_uris_for(&client_id) {
-            if !uris.contains(&uri) {
-                uris.push(uri);
-            }
-        }
-        if uris.len() == before {
+        let Some(patch) = self
+            .blueprint
+            .app_id_uri_patch_for(&application, &client_id)
+        else {
             return Ok(application);
-        }
-        let patch = Application {
-            identifier_uris: Some(uris),
-            ..Application::default()
         };
         let applications = self.graph.applications();
         self.recent("the app registration")
             .once_known(|| applications.update(&object_id, &patch))
             .await?;
         self.settled(&object_id, |application| {
-            let present = application.identifier_uris.as_deref().unwrap_or_default();
-            Ok(self
-                .blueprint
-                .app_id_uris_for(&client_id)
-                .all(|uri| present.contains(&uri)))
+            let missing = self.blueprint.app_id_uri_patch_for(application, &client_id);
+            Ok(missing.is_none())
         })
         .await
     }
@@ -529,27 +249,32 @@ impl Steps<'_> {
             .map(drop)
     }
 
-    /// Step 6: the client secret. Lost ones go, one that is kept stays, else one is issued.
+    /// Step 6: the client secret. One that is kept stays, else one is issued; lost ones go.
     async fn secret(&self, application: &Application) -> Result<(), Error> {
         self.begin(6, "client secret");
         let Some(declared) = &self.blueprint.secret else {
             return Ok(());
         };
         let (_, object_id) = ids(application)?;
-        // A replica that is behind may show a secret without its mark: look until they agree.
-        let known = self.agreed_secrets(&object_id, &declared.name).await?;
-        if !known.has_kept {
-            self.issue_secret(application, declared).await?;
+        let before = self.agreed_secrets(&object_id, &declared.name).await?;
+        let mut is_kept = before.has_kept;
+        for key_id in &before.unmarked {
+            // The process may have ended after the product kept it and before it was marked.
+            if self.host.has_secret(key_id).await {
+                self.mark_kept(&object_id, key_id).await?;
+                is_kept = true;
+            }
         }
-        let orphans = self
-            .agreed_secrets(&object_id, &declared.name)
-            .await?
-            .orphans;
-        for orphan in &orphans {
-            self.graph
-                .applications()
-                .remove_password(&object_id, orphan)
-                .await?;
+        let issued = match is_kept {
+            true => None,
+            false => Some(self.issue_secret(application, declared).await?),
+        };
+        let after = self.agreed_secrets(&object_id, &declared.name).await?;
+        for key_id in &after.unmarked {
+            if issued != Some(*key_id) && !self.host.has_secret(key_id).await {
+                let applications = self.graph.applications();
+                applications.remove_password(&object_id, key_id).await?;
+            }
         }
         Ok(())
     }
@@ -558,7 +283,7 @@ impl Steps<'_> {
         &self,
         application: &Application,
         declared: &SecretDeclaration,
-    ) -> Result<(), Error> {
+    ) -> Result<Uuid, Error> {
         let (client_id, object_id) = ids(application)?;
         let applications = self.graph.applications();
         let end = self.now().saturating_add(declared.lifetime);
@@ -576,9 +301,15 @@ impl Steps<'_> {
             .keep_secret(&secret)
             .await
             .map_err(|error| Error::Host(error.into()))?;
-        let tag = kept_tag(&secret.key_id);
+        self.mark_kept(&object_id, &secret.key_id).await?;
+        Ok(secret.key_id)
+    }
+
+    async fn mark_kept(&self, object_id: &ObjectId, key_id: &Uuid) -> Result<(), Error> {
+        let applications = self.graph.applications();
+        let tag = kept_tag(key_id);
         self.recent("the app registration")
-            .once_known(|| applications.add_tag(&object_id, &tag))
+            .once_known(|| applications.add_tag(object_id, &tag))
             .await
     }
 
@@ -594,7 +325,7 @@ impl Steps<'_> {
                 let state = secret_state(Some(&application), name, self.now());
                 Ok(AgreedSecrets {
                     has_kept: state.kept.is_some(),
-                    orphans: state.orphans,
+                    unmarked: state.unmarked,
                 })
             })
             .await
@@ -611,6 +342,10 @@ impl Steps<'_> {
                 Ok(plan.is_empty().then_some(()))
             })
             .await
+    }
+
+    fn patch_for(&self, current: &Application) -> Result<Application, Error> {
+        Ok(self.blueprint.patch_for(current, &self.tenant.catalog)?)
     }
 
     fn resolve(&self, permission: &Permission) -> Result<PermissionId, Error> {
@@ -630,10 +365,7 @@ impl Steps<'_> {
 #[derive(PartialEq, Eq)]
 struct AgreedSecrets {
     has_kept: bool,
-    orphans: Vec<Uuid>,
+    unmarked: Vec<Uuid>,
 }
 
 const STEPS: usize = 7;
-
-/// Marks a client secret whose value reached the product.
-const KEPT_TAG: &str = "EntraSdkKeptSecret:";

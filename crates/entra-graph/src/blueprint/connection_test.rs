@@ -6,7 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use entra_core::{AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest};
+use entra_core::{
+    AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest, error_chain,
+};
 use serde::Deserialize;
 use time::Duration;
 use url::Url;
@@ -85,7 +87,7 @@ impl ConnectionTest<'_> {
             return;
         };
         self.clock();
-        let own = OwnView::read(self.blueprint, self.client).await;
+        let own = self.own_view(&token).await;
         self.credential_end(&own);
         self.permissions(&token, &own);
         self.graph(&token).await;
@@ -223,6 +225,27 @@ impl ConnectionTest<'_> {
             Finding::passed("clock", format!("within {seconds} s of Entra's"))
         };
         self.push(finding);
+    }
+
+    /// What the application may read of itself. Where a permission is neither in the token nor
+    /// among the grants it looks again: lists of grants are stale for a while.
+    async fn own_view(&self, token: &AccessToken) -> OwnView {
+        let roles = TokenClaims::read(token).map(|claims| claims.roles);
+        let mut looks = 1;
+        loop {
+            let own = OwnView::read(self.blueprint, self.client).await;
+            let is_missing = |permission: &Permission| {
+                let in_token = roles
+                    .as_ref()
+                    .is_some_and(|roles| roles.contains(permission.name()));
+                !in_token && own.is_granted(permission) == Some(false)
+            };
+            if looks == LOOKS || !self.blueprint.application_permissions().any(is_missing) {
+                return own;
+            }
+            looks += 1;
+            self.client.pipeline().clock().sleep(BETWEEN_LOOKS).await;
+        }
     }
 
     /// When the credential ends: a certificate says it itself, a secret is known to the tenant.
@@ -366,7 +389,7 @@ impl OwnView {
     ) -> Option<time::OffsetDateTime> {
         let application = self.application()?;
         let own = blueprint.secret.as_ref().and_then(|secret| {
-            super::apply::secret_state(Some(application), &secret.name, now).kept
+            super::registration::secret_state(Some(application), &secret.name, now).kept
         });
         let mut all = application
             .password_credentials
@@ -448,18 +471,6 @@ fn graph_failure(check: &'static str, error: &Error) -> Finding {
         .with_request_id(request_id)
 }
 
-/// An error with its causes, since each text holds only its own part.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// `msgraph_host` has no scheme, and a port only where it is not the usual one.
 fn same_host(found: &str, expected: &Url) -> bool {
     let host = found.split(':').next().unwrap_or_default();
@@ -495,3 +506,6 @@ struct TenantMetadata {
 const LARGE_SKEW: Duration = Duration::minutes(2);
 /// When the end of a credential is worth a warning.
 const SOON: Duration = Duration::days(30);
+/// How often grants are looked at before one is called missing.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_secs(1);

@@ -11,12 +11,15 @@
 mod apply;
 mod connection_test;
 mod guide;
+mod link_host;
 mod plan;
 mod preflight;
 mod redirect_uri;
+mod registration;
 mod tenant_view;
 
-pub use apply::{IssuedSecret, LinkHost, Linked, MemoryHost, Progress};
+pub use apply::Linked;
+pub use link_host::{IssuedSecret, LinkHost, MemoryHost, Progress};
 pub use plan::{Change, Plan, Target};
 pub use preflight::Refusal;
 pub use redirect_uri::{Platform, RedirectUriFault};

@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::preflight::{self, Refusal};
 use super::tenant_view::TenantView;
-use super::{Blueprint, Platform, Registration, apply};
+use super::{Blueprint, Platform, Registration, registration};
 use crate::{Application, Error, GraphClient, Permission, SignInAudience};
 
 impl Blueprint {
@@ -78,10 +78,7 @@ impl Blueprint {
         }
         self.compare_uris(plan, application);
         let web = application.web.clone().unwrap_or_default();
-        let implicit = web.implicit_grant_settings.unwrap_or_default();
-        if implicit.enable_id_token_issuance == Some(true)
-            || implicit.enable_access_token_issuance == Some(true)
-        {
+        if registration::issues_tokens(&web) {
             plan.changes.push(Change::DisableImplicitGrant);
         }
         let logout_url = web.logout_url.flatten();
@@ -108,7 +105,7 @@ impl Blueprint {
             }
         }
         for platform in Platform::ALL {
-            let present = apply::redirect_uris(application, platform);
+            let present = registration::redirect_uris(application, platform);
             let wanted: Vec<String> = self.redirect_uris_of(platform).map(str::to_owned).collect();
             plan.note_extras("redirect URI", present, &wanted);
             for uri in wanted {
@@ -148,7 +145,7 @@ impl Blueprint {
         now: OffsetDateTime,
     ) {
         if let Some(certificate) = &self.certificate
-            && !application.is_some_and(|app| apply::has_certificate(app, certificate))
+            && !application.is_some_and(|app| registration::has_certificate(app, certificate))
         {
             plan.changes
                 .push(Change::AddCertificate(certificate.clone()));
@@ -156,11 +153,11 @@ impl Blueprint {
         let Some(secret) = &self.secret else {
             return;
         };
-        let state = apply::secret_state(application, &secret.name, now);
-        if !state.orphans.is_empty() {
+        let state = registration::secret_state(application, &secret.name, now);
+        if !state.unmarked.is_empty() {
             plan.changes.push(Change::RemoveLostSecrets {
                 name: secret.name.clone(),
-                count: state.orphans.len(),
+                count: state.unmarked.len(),
             });
         }
         match state.kept {

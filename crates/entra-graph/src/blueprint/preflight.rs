@@ -337,7 +337,7 @@ async fn check_policy(
         .and_then(|app| app.created_date_time)
         .unwrap_or_else(|| graph.pipeline().clock().now());
     let has_secret = |name| {
-        super::apply::secret_state(application, name, graph.pipeline().clock().now())
+        super::registration::secret_state(application, name, graph.pipeline().clock().now())
             .kept
             .is_some()
     };
@@ -349,7 +349,7 @@ async fn check_policy(
             .extend(secret_refusal(secret.lifetime, &policy, created));
     }
     if let Some(certificate) = &blueprint.certificate
-        && !application.is_some_and(|app| super::apply::has_certificate(app, certificate))
+        && !application.is_some_and(|app| super::registration::has_certificate(app, certificate))
     {
         let wanted = certificate.not_after() - certificate.not_before();
         let limits = policy.key_restrictions(created);

@@ -21,6 +21,13 @@ impl LocalTenant {
         }
     }
 
+    #[allow(dead_code, reason = "not every test program needs it")]
+    pub(crate) fn with_replication_delay(delay: std::time::Duration) -> Self {
+        Self {
+            emulator: Emulator::new(Seed::default().with_replication_delay(delay)),
+        }
+    }
+
     pub(crate) fn authority(&self) -> Authority {
         let tenant = Tenant::parse(&self.emulator.tenant_id()).unwrap();
         Authority::new(self.emulator.cloud(), tenant)
