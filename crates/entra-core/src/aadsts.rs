@@ -1,8 +1,9 @@
 //! The error codes of Microsoft Entra ID as data: what each means, and what mends it.
 //!
-//! Source: Microsoft Learn, "Microsoft Entra authentication and authorization error codes". The
-//! codes explain. Control flow follows the status, `error`, `suberror` and `claims`, since
-//! Microsoft reserves the right to change the codes.
+//! Source: Microsoft Learn, "Microsoft Entra authentication and authorization error codes", and for
+//! the codes that it lacks (such as 700024 and 7000229) what users report. The codes explain.
+//! Control flow follows the status, `error`, `suberror` and `claims`, since Microsoft reserves the
+//! right to change the codes.
 
 use RetryClass::{AdminAction, Configuration, Credential, Throttled, Transient, UserInteraction};
 use TokenErrorKind as Kind;

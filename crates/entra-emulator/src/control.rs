@@ -32,8 +32,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
     match (resource, request.method()) {
         ("/clock", &Method::GET) => Ok(clock(emulator)),
         ("/clock", &Method::POST) => {
-            let Advance { advance_seconds } = read(request)?;
-            emulator.advance(Duration::from_secs(advance_seconds.into()));
+            advance(emulator, &read(request)?)?;
             Ok(clock(emulator))
         }
         ("/journal", &Method::GET) => Ok(json!({"value": emulator.journal().entries()})),
@@ -76,6 +75,21 @@ struct Advance {
     advance_seconds: u32,
 }
 
+/// Far from the last date that can be written, so that everything with a lifetime has an end.
+fn advance(emulator: &Emulator, advance: &Advance) -> Result<(), Refusal> {
+    let by = Duration::from_secs(advance.advance_seconds.into());
+    let moved = time::Duration::try_from(by)
+        .ok()
+        .and_then(|by| emulator.clock().now().checked_add(by));
+    if moved.is_none_or(|moved| moved.year() > LAST_YEAR) {
+        return Err(Refusal::bad_request(format!(
+            "the tenant's clock ends with the year {LAST_YEAR}"
+        )));
+    }
+    emulator.advance(by);
+    Ok(())
+}
+
 struct Refusal(StatusCode, String);
 
 impl Refusal {
@@ -105,3 +119,5 @@ fn respond(status: StatusCode, body: &Value) -> Response<Bytes> {
     answer.headers_mut().insert(CONTENT_TYPE, json);
     answer
 }
+
+const LAST_YEAR: i32 = 9000;

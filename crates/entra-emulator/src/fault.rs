@@ -88,8 +88,8 @@ pub struct FaultRule {
     pub times: u32,
     /// What happens to them.
     pub fault: Fault,
-    /// Seconds in `Retry-After`, for the faults that answer 429 or 503. Without it the header is
-    /// missing, as happens with Graph too.
+    /// Seconds in `Retry-After`, for the faults that answer 429, 502 or 503. Without it the header
+    /// is missing, as happens with Graph too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
     /// Writes `Retry-After` as a date (RFC 9110 10.2.3).
@@ -221,6 +221,12 @@ impl FaultRule {
         if self.times == 0 {
             return Err(FaultRuleError::Times);
         }
+        if self.retry_after.is_some() && !self.fault.answers() {
+            return Err(FaultRuleError::RetryAfter);
+        }
+        if self.retry_after_as_date && self.retry_after.is_none() {
+            return Err(FaultRuleError::RetryAfterDate);
+        }
         Ok(())
     }
 }
@@ -265,6 +271,18 @@ impl Fault {
         }
     }
 
+    /// Whether it answers in the place of the service, with a header of its own.
+    fn answers(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled
+                | Self::ThrottledText
+                | Self::UnavailableBefore
+                | Self::UnavailableAfter
+                | Self::BadGatewayHtml
+        )
+    }
+
     fn needs_connection(self) -> bool {
         matches!(
             self,
@@ -292,10 +310,16 @@ pub enum FaultRuleError {
     /// Zero times.
     #[error("a fault is applied at least once: \"times\" is 0")]
     Times,
+    /// `Retry-After` with a fault that has no answer of its own.
+    #[error("\"retry_after\" goes with a fault that answers 429, 502 or 503")]
+    RetryAfter,
+    /// A date without saying which.
+    #[error("\"retry_after_as_date\" needs \"retry_after\", the seconds until that date")]
+    RetryAfterDate,
 }
 
-/// Graph's own error for 429 or 503 (Microsoft Learn, "Microsoft Graph throttling guidance" and
-/// "Microsoft Graph error responses and resource types").
+/// Graph's own error for 429 or 503 in the shape of Microsoft Learn, "Microsoft Graph error
+/// responses and resource types"; the texts and the code for 503 are not verified.
 pub(crate) fn graph_outage(status: StatusCode) -> Response<Bytes> {
     let (code, message) = if status == StatusCode::TOO_MANY_REQUESTS {
         ("TooManyRequests", "Too many requests")

@@ -33,11 +33,16 @@ impl SigningKey {
         &KEY
     }
 
-    /// Signs claims as a JWT with RS256 (RFC 7515 7.1). Header as Entra's: `kid` and `x5t` are
-    /// the same SHA-1 thumbprint (Microsoft Learn, "Access tokens in the Microsoft identity
-    /// platform").
+    /// Signs claims as a JWT with RS256 (RFC 7515 7.1). Header as Entra's: `kid` and, in tokens of
+    /// version 1.0 alone, `x5t` are the same thumbprint (Microsoft Learn, "Access token claims
+    /// reference").
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        let header = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id});
+        let is_v1 = claims.get("ver").is_some_and(|version| version == "1.0");
+        let header = if is_v1 {
+            json!({"typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id})
+        } else {
+            json!({"typ": "JWT", "alg": "RS256", "kid": self.key_id})
+        };
         let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
@@ -158,5 +163,17 @@ mod tests {
         );
         assert!(key.has_signed(message.as_bytes(), &signature));
         assert!(!key.has_signed(b"another message", &signature));
+    }
+
+    #[test]
+    fn the_old_name_of_the_thumbprint_is_in_tokens_of_version_1_alone() {
+        let key = SigningKey::shared();
+        for (version, expected) in [("1.0", true), ("2.0", false)] {
+            let token = key.sign(&json!({"ver": version}));
+            let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap());
+            let header: Value = serde_json::from_slice(&header.unwrap()).unwrap();
+            assert_eq!(header["kid"], key.key_id());
+            assert_eq!(header.get("x5t").is_some(), expected, "{version}");
+        }
     }
 }

@@ -16,10 +16,10 @@ use tracing_subscriber::EnvFilter;
 
 /// A local Microsoft Entra tenant over TLS.
 ///
-/// When it is ready it prints one line of JSON: where sign-in (authority) and Microsoft Graph
-/// (graph) are, the tenant's id and domain, the certificate authority to trust (ca), the control
-/// interface, and the applications and users with their secrets. The first application holds
-/// every application permission of Microsoft Graph.
+/// When it is ready it prints one line of JSON: where everything is, whom to trust, and the
+/// applications and users with their secrets. The first application holds every application
+/// permission of Microsoft Graph. Logs go to standard error (RUST_LOG sets the level); SIGTERM and
+/// Ctrl-C end it.
 #[derive(Debug, Parser)]
 #[command(name = "entra-emulator", version, after_long_help = CONTROL)]
 struct Arguments {
@@ -167,21 +167,33 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
 }
 
 const CONTROL: &str = "\
-Control interface (JSON, at the same address):
-  GET    /_emulator/clock    the tenant's time
+The line on standard output, an object:
+  authority, graph  where sign-in and Microsoft Graph are, without a path
+  tenant_id, domain the tenant and its initial domain
+  ca                the file with the certificate authority to trust
+  control           the address of the control interface, with its path
+  apps              a list of {display_name, client_id, object_id, client_secret}
+  users             a list of {user_principal_name, password, object_id}
+
+Control interface (JSON, at the same address; what cannot be used is answered with 400 and
+{\"error\": why}, and changes nothing):
+  GET    /_emulator/clock    {now}, the tenant's time
   POST   /_emulator/clock    {\"advance_seconds\": 3600} moves it forward
-  GET    /_emulator/journal  every request: time, method, path, query of Graph, status, caller,
-                             permission that allowed it, fault; the last 10,000
+  GET    /_emulator/journal  {value}, the last 10,000 requests: a list of {time, method, path,
+                             query (of Graph), status, caller (client id), permission (that
+                             allowed it), fault}
   DELETE /_emulator/journal  forgets it
-  GET    /_emulator/faults   the faults that are still to come
+  GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
-  POST   /_emulator/reset    content as at the start, no faults, an empty journal
+  POST   /_emulator/reset    content as at the start with the same ids and secrets, no faults, an
+                             empty journal; the clock stays
 
   path         the beginning of the path, or the whole path with * for any characters;
                optionally after a method and a space: \"POST /v1.0/applications\"
   times        how many requests suffer it (default 1)
-  retry_after  seconds, for 429 and 503; without it the header is missing
+  retry_after  seconds, for 429, 502 and 503; without it the header is missing;
+               with \"retry_after_as_date\": true it is a date
   fault        throttled           429 in the service's shape, not handled
                throttled_text      429 with a plain text body, not handled
                unavailable_before  503, not handled

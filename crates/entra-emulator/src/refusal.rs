@@ -1,8 +1,9 @@
 //! What the sign-in service answers instead of a token: an AADSTS code in Entra's JSON.
 //!
-//! Shape and texts: Microsoft Learn, "OAuth 2.0 client credentials flow" (Error response) and
-//! "Microsoft Entra authentication and authorization error codes"; where the second page gives no
-//! full text, the text is the one that users report.
+//! The shape is that of Microsoft Learn, "OAuth 2.0 client credentials flow on the Microsoft
+//! identity platform" (Error response). "Microsoft Entra authentication and authorization error
+//! codes" lists most of the codes, but not 501051, 700021, 700024, 1002012, 7000216 and 7000229,
+//! and has another meaning for 700023; those, and the full texts, are as users report them.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -51,7 +52,8 @@ impl Refusal {
         )
     }
 
-    /// `common`, `organizations` or `consumers` where the grant needs one tenant.
+    /// `common`, `organizations` or `consumers` where the grant needs one tenant. Users report it
+    /// for this grant at `common`; for the other two it is not verified.
     pub(crate) fn no_tenant() -> Self {
         Self::bad_request(
             "invalid_request",
@@ -134,15 +136,18 @@ impl Refusal {
         )
     }
 
-    /// The assertion is no JWT that can be checked.
+    /// The assertion is no JWT that can be checked. The reason is this tenant's; the rest is as a
+    /// user reports it.
     pub(crate) fn invalid_assertion(reason: &str) -> Self {
-        Self::invalid_client(
+        Self::bad_request(
+            "invalid_request",
             50027,
             format!("JWT token is invalid or malformed. {reason}"),
         )
     }
 
-    /// No registered certificate has the thumbprint, or its key did not make the signature.
+    /// No registered certificate has the thumbprint, or its key did not make the signature. The
+    /// text is reported for the first; that it is the same for the second is not verified.
     pub(crate) fn certificate_not_registered(app_id: &str, thumbprint: &str, reason: &str) -> Self {
         Self::invalid_client(
             700_027,
@@ -150,7 +155,12 @@ impl Refusal {
                 "The certificate with identifier used to sign the client assertion is not \
                  registered on application. [Reason - {reason}, Thumbprint of key used by client: \
                  '{thumbprint}', Please visit the Azure Portal, Graph Explorer or directly use MS \
-                 Graph to see configured keys for app Id '{app_id}'.]"
+                 Graph to see configured keys for app Id '{app_id}'. Review the documentation at \
+                 https://docs.microsoft.com/en-us/graph/deployments to determine the corresponding \
+                 service endpoint and \
+                 https://docs.microsoft.com/en-us/graph/api/application-get?view=graph-rest-1.0&tabs=http \
+                 to build a query request URL, such as \
+                 'https://graph.microsoft.com/beta/applications/{app_id}']."
             ),
         )
     }
@@ -229,7 +239,8 @@ impl Refusal {
         )
     }
 
-    /// The resource requires an assignment, and the client has none.
+    /// The resource requires an assignment, and the client has none. The text and `invalid_grant`
+    /// are as users report them; Learn's scenario of a protected web API says `invalid_client`.
     pub(crate) fn no_role_on_resource(client: (&str, &str), resource: (&str, &str)) -> Self {
         Self::bad_request(
             "invalid_grant",
@@ -241,7 +252,8 @@ impl Refusal {
         )
     }
 
-    /// 429 or 503 of the service itself.
+    /// 429 or 503 of the service itself. Learn lists both codes; their texts, and that they come
+    /// with these statuses, are not verified.
     pub(crate) fn outage(status: StatusCode) -> Self {
         let (code, text) = if status == StatusCode::TOO_MANY_REQUESTS {
             (90055, "There are too many incoming requests.")
@@ -294,7 +306,7 @@ impl Refusal {
         }
     }
 
-    /// RFC 6749 5.2 asks for 401 where the client did not authenticate, and Entra does so.
+    /// RFC 6749 5.2 allows 401 where the client did not authenticate, and users report it.
     fn invalid_client(code: u32, text: String) -> Self {
         Self {
             status: StatusCode::UNAUTHORIZED,

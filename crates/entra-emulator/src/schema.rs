@@ -1,8 +1,11 @@
 //! The types of Microsoft Graph v1.0: which properties an object has, of which type, and what
 //! stands there when nobody has written anything.
 //!
-//! `data/types.txt` is drawn from Graph's public metadata (`$metadata` of v1.0). Types that it
-//! does not describe, enumerations above all, are taken as they come.
+//! `data/types.txt` repeats a part of Graph's public metadata (`$metadata` of v1.0, of 2026-08):
+//! types, properties, what may be null, and, but for users and groups, navigation properties. One
+//! property is from Learn instead, "Update device": a device's `extensionAttributes`, of a type
+//! that the metadata has for users. Types that the file does not describe, enumerations above all,
+//! are taken as they come.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -154,7 +154,7 @@ async fn answer(
 }
 
 fn too_large() -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from_static(b"the request is larger than 4 MiB"));
+    let mut answer = Response::new(Bytes::from_static(b"Request entity too large"));
     *answer.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     answer
 }
@@ -220,8 +220,8 @@ fn length(body: &Bytes) -> u64 {
     body.len().try_into().unwrap_or(u64::MAX)
 }
 
-/// Graph's own limit for the body of a write request (Microsoft Learn, "Microsoft Graph service
-/// limits").
+/// Graph's own limit for a write request, here for its body (Microsoft Learn, "Use the Microsoft
+/// Graph API": 4 MB, and 413 with this message beyond).
 const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// In bytes, of HTTP/2; HTTP/1 has a larger one by default.

@@ -1,6 +1,6 @@
 //! The sign-in service: discovery, keys and the token endpoint, by path.
 //!
-//! OpenID Connect Discovery 1.0 section 4; Microsoft Learn, "OpenID Connect on the Microsoft
+//! OpenID Connect Discovery 1.0 section 4; Microsoft Learn, "OpenID Connect (OIDC) on the Microsoft
 //! identity platform" (the configuration document and its Microsoft fields). Instance discovery is
 //! what the authentication libraries ask before anything else.
 

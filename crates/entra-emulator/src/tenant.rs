@@ -317,7 +317,7 @@ pub(crate) fn parse_time(text: &str) -> Option<OffsetDateTime> {
     })
 }
 
-/// Learn, "directory: deletedItems": 30 days.
+/// Learn, "Restore deleted item (directory object)": 30 days.
 const RETENTION: Duration = Duration::days(30);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The token endpoint (RFC 6749 3.2), version 2.0 of the platform.
 //!
 //! Microsoft Learn, "OAuth 2.0 client credentials flow on the Microsoft identity platform". Each
-//! grant is one arm of [`grant`]; they share the checks of the client.
+//! grant is one arm of [`TokenCall::answer`]; they share the checks of the client.
 
 use std::collections::HashMap;
 
@@ -241,7 +241,7 @@ fn form_decoded(text: &str) -> Option<String> {
 
 /// The resource of a scope `{resource}/.default`. The resource keeps a slash of its own, so that
 /// `https://graph.microsoft.com//.default` asks for an audience that ends in a slash (Microsoft
-/// Learn, "Scopes and permissions": trailing slash and .default).
+/// Learn, "Scopes and permissions in the Microsoft identity platform": trailing slash and .default).
 fn default_scope(scope: &str) -> Result<&str, Refusal> {
     let mut scopes = scope.split_whitespace();
     let (Some(first), None) = (scopes.next(), scopes.next()) else {

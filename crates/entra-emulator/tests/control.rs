@@ -33,6 +33,27 @@ fn the_clock_is_read_and_moved() {
 }
 
 #[test]
+fn the_clock_stops_while_dates_can_still_be_written() {
+    let emulator = Emulator::new(Seed::new());
+    let far = format!(r#"{{"advance_seconds": {}}}"#, u32::MAX);
+    let last = (0..100)
+        .map(|_| call(&emulator, "POST", "/clock", &far))
+        .find(|answer| answer.status() != 200)
+        .unwrap();
+    assert_eq!(last.status(), 400);
+    assert_eq!(
+        json(&last)["error"],
+        "the tenant's clock ends with the year 9000"
+    );
+    let body = r#"[{"path": "/v1.0/users", "fault": "throttled", "retry_after": 4294967295,
+        "retry_after_as_date": true}]"#;
+    assert_eq!(call(&emulator, "POST", "/faults", body).status(), 200);
+    let answer = emulator.handle(&graph("x", "GET", "/v1.0/users", &Value::Null));
+    assert_eq!(answer.status(), 429);
+    assert!(answer.headers().contains_key("retry-after"));
+}
+
+#[test]
 fn the_journal_names_the_caller_and_the_permission_and_no_secret() {
     let emulator = Emulator::new(Seed::new());
     let app = emulator.setup_app();
@@ -160,6 +181,20 @@ fn a_request_that_cannot_be_used_changes_nothing_and_says_why() {
             r#"[{"path": "/", "fault": "dropped", "times": 0}]"#,
             400,
             "at least once",
+        ),
+        (
+            "POST",
+            "/faults",
+            r#"[{"path": "/", "fault": "dropped", "retry_after": 3}]"#,
+            400,
+            "429, 502 or 503",
+        ),
+        (
+            "POST",
+            "/faults",
+            r#"[{"path": "/", "fault": "throttled", "retry_after_as_date": true}]"#,
+            400,
+            "needs \"retry_after\"",
         ),
         ("PUT", "/clock", "", 405, "does not take PUT"),
         ("GET", "/reset", "", 405, "does not take GET"),

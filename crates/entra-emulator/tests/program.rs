@@ -125,6 +125,18 @@ async fn faults_of_the_connection_happen_on_the_wire() {
 }
 
 #[tokio::test]
+async fn a_request_beyond_the_limit_of_the_service_is_refused_with_413() {
+    let program = Program::start(&Folder::new("large"));
+    for (size, status) in [(4 << 20, 401), ((4 << 20) + 1, 413)] {
+        let body = Bytes::from(vec![b' '; size]);
+        let request = Request::post(program.url("/v1.0/users")).body(body);
+        let answer = program.client().send(request.unwrap(), LIMITS).await;
+        assert_eq!(answer.unwrap().status(), status, "{size}");
+    }
+    assert!(program.terminate().await.success());
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_know_the_authority_refuses_it() {
     let folder = Folder::new("authority");
     let program = Program::start(&folder);

@@ -3,7 +3,7 @@
 /// Declares a string enum that ends in `Other`.
 ///
 /// Graph sends members that did not exist when this was written, and echoes some in other case
-/// than it received them (Microsoft Learn, "Handling future members in evolvable enumerations").
+/// than it received them (Microsoft Learn, handling future members in evolvable enumerations).
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $wire:literal,)* }) => {
         $(#[$doc])*

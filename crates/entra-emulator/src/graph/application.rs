@@ -1,8 +1,9 @@
 //! Applications (Learn, "application resource type" and its operations).
 //!
-//! Sources of the rules beyond the reference pages: the error texts that Microsoft's Terraform
-//! provider for Entra waits for or reports, and Learn's "Security best practices for application
-//! properties", "Redirect URI outline and restrictions" and "Restrictions on identifier URIs".
+//! Sources of the rules beyond the reference pages: the error texts that Terraform's provider for
+//! Entra and Microsoft's Teams Toolkit wait for, and Learn's "Security best practices for
+//! application properties", "Redirect URI (reply URL) outline and restrictions" and "Restrictions
+//! on identifier URIs of Microsoft Entra applications".
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -296,11 +297,13 @@ fn check_permissions(old: Option<&[Value]>, new: &[Value]) -> Result<(), GraphEr
         let is_enabled = before.get("isEnabled") == Some(&Value::Bool(true));
         let after = new.iter().find(|after| after.get("id") == before.get("id"));
         if is_enabled && !after.is_some_and(|after| differs_in_enabled_only(before, after)) {
-            return Err(GraphError::bad_request(
-                "Property value cannot be deleted unless it is disabled first: Permission (scope \
-                 or role) cannot be deleted or updated unless disabled first.",
+            let code = "CannotDeleteOrUpdateEnabledEntitlement";
+            return Err(GraphError::new(
+                StatusCode::BAD_REQUEST,
+                code,
+                "Permission (scope or role) cannot be deleted or updated unless disabled first.",
             )
-            .with_detail("CannotDeleteOrUpdateEnabledEntitlement", "permission"));
+            .with_detail(code, "permission"));
         }
     }
     Ok(())
@@ -313,7 +316,8 @@ fn differs_in_enabled_only(before: &Value, after: &Value) -> bool {
         .all(|name| before.get(name) == after.get(name))
 }
 
-/// Learn, "requiredResourceAccess": at most 50 resources and 400 permissions.
+/// Learn, "application resource type", requiredResourceAccess: at most 50 resources and 400
+/// permissions. The wording of the refusal is this tenant's.
 fn check_required_access(required: &[Value]) -> Result<(), GraphError> {
     let mut permissions = 0;
     for (place, resource) in required.iter().enumerate() {

@@ -243,30 +243,39 @@ fn a_certificate_has_to_be_one_and_bounds_its_dates() {
         key[name] = json!(value);
         key
     };
-    for (credential, expected) in [
+    for (credential, expected_code, expected) in [
         (
             with("key", "AQID"),
+            "Request_BadRequest",
             "Invalid value specified for property 'key' of resource 'KeyCredential'.",
         ),
         (
             with("type", "Symmetric"),
+            "Request_BadRequest",
             "Invalid value specified for property 'type' of resource 'KeyCredential'.",
         ),
         (
             with("usage", "Sign"),
+            "Request_BadRequest",
             "Invalid value specified for property 'usage' of resource 'KeyCredential'.",
         ),
         (
             with("endDateTime", "2036-01-01T00:00:00Z"),
+            "KeyCredentialsInvalidEndDate",
             "Key credential end date is invalid.",
         ),
         (
             with("startDateTime", "2024-01-01T00:00:00Z"),
+            "KeyCredentialsInvalidStartDate",
             "Key credential start date is invalid.",
         ),
     ] {
         let body = json!({"keyCredentials": [credential]});
-        assert_eq!(desk.refusal("PATCH", &path, body).2, expected);
+        let (status, code, message) = desk.refusal("PATCH", &path, body);
+        assert_eq!(
+            (status, code.as_str(), message.as_str()),
+            (400, expected_code, expected)
+        );
     }
 }
 
@@ -346,12 +355,12 @@ fn a_permission_is_disabled_before_it_is_removed() {
             "description": "r", "allowedMemberTypes": ["Application"], "isEnabled": enabled})
     };
     desk.ok("PATCH", &path, json!({"appRoles": [role(true)]}));
-    let (status, _, message) = desk.refusal("PATCH", &path, json!({"appRoles": []}));
+    let (status, code, message) = desk.refusal("PATCH", &path, json!({"appRoles": []}));
     assert_eq!(status, 400);
-    assert!(
-        message.contains(
-            "Permission (scope or role) cannot be deleted or updated unless disabled first"
-        )
+    assert_eq!(code, "CannotDeleteOrUpdateEnabledEntitlement");
+    assert_eq!(
+        message,
+        "Permission (scope or role) cannot be deleted or updated unless disabled first."
     );
     let twice = json!({"appRoles": [role(true), role(true)]});
     let message = desk.refusal("PATCH", &path, twice).2;

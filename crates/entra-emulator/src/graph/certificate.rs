@@ -105,6 +105,8 @@ fn add(
         "" => thumbprint(&der),
         identifier => identifier.to_owned(),
     };
+    // Clients choose the id: Terraform's provider does, and Learn, "Microsoft identity platform
+    // application authentication certificate credentials", has one given.
     let id = match text_of(credential, "keyId") {
         "" => Uuid::new_v4().to_string(),
         id => id.to_owned(),
@@ -153,11 +155,17 @@ fn invalid(property: &str) -> GraphError {
     GraphError::invalid_value(property, "KeyCredential")
 }
 
+/// For the end as users of Terraform's provider report it; for the start likewise, which is not
+/// verified.
 fn invalid_date(which: &str) -> GraphError {
     let code = match which {
         "start" => "KeyCredentialsInvalidStartDate",
         _ => "KeyCredentialsInvalidEndDate",
     };
-    GraphError::bad_request(format!("Key credential {which} date is invalid."))
-        .with_detail(code, "keyCredentials")
+    GraphError::new(
+        http::StatusCode::BAD_REQUEST,
+        code,
+        format!("Key credential {which} date is invalid."),
+    )
+    .with_detail(code, "keyCredentials")
 }

@@ -144,7 +144,7 @@ fn principal(exchange: &Exchange<'_>, id: &str) -> Result<(Kind, Object), GraphE
     Ok((kind, settled(exchange, kind, id)?))
 }
 
-/// Microsoft's Terraform provider retries both refusals: 404, and for an object that not every
+/// Terraform's provider for Entra retries both refusals: 404, and for an object that not every
 /// replica knows, "Not a valid reference update".
 fn settled(exchange: &Exchange<'_>, kind: Kind, id: &str) -> Result<Object, GraphError> {
     let tenant = &exchange.tenant;

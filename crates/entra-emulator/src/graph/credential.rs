@@ -45,6 +45,7 @@ fn add(exchange: &mut Exchange<'_>, kind: Kind) -> Result<Answer, GraphError> {
     let start = time(&wanted, "startDateTime")?.unwrap_or(now);
     let end = time(&wanted, "endDateTime")?.unwrap_or(start + LIFETIME);
     if end <= start || end <= now {
+        // As for certificates; for secrets the code is not verified.
         return Err(
             GraphError::bad_request("Password credential end date is invalid.")
                 .with_detail("PasswordCredentialsInvalidEndDate", "endDateTime"),
@@ -88,6 +89,7 @@ fn remove(exchange: &mut Exchange<'_>, kind: Kind) -> Result<Answer, GraphError>
         })
         .cloned()
         .collect();
+    // The wording is not verified.
     if after.len() == before.len() {
         return Err(
             GraphError::bad_request("No password credential found with keyId.")

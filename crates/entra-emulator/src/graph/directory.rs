@@ -1,5 +1,5 @@
-//! What was deleted and can be restored, and objects of any type by id (Learn, "List
-//! deletedItems", "directoryObject: getByIds").
+//! What was deleted and can be restored, and objects of any type by id (Learn, "List deletedItems
+//! (directory objects)", "directoryObject: getByIds").
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::error::GraphError;
 use super::list::{self as collection, Rows};
 use super::noun::Noun;
 use super::{Answer, Exchange};
-use crate::tenant::{Kind, Object, Tenant, items_of, text_of};
+use crate::tenant::{Kind, Link, Object, Tenant, items_of, text_of};
 
 /// Deleted objects of the type at the end of the path.
 pub(crate) fn list_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
@@ -50,6 +50,12 @@ pub(crate) fn get_deleted(exchange: &mut Exchange<'_>) -> Result<Answer, GraphEr
 pub(crate) fn purge(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     let id = exchange.key(0)?.text().to_owned();
     check_kind(exchange, &id)?;
+    // Learn, "Permanently delete an item (directory object)": groups not by an application.
+    let deleted = exchange.tenant.deleted().get(&id);
+    let is_group = deleted.is_some_and(|deleted| deleted.kind == Kind::Group);
+    if is_group && exchange.call.caller.user_id.is_none() {
+        return Err(GraphError::denied());
+    }
     exchange.tenant.purge(&id);
     Ok(Answer::Empty)
 }
@@ -112,21 +118,25 @@ pub(crate) fn get_by_ids(exchange: &mut Exchange<'_>) -> Result<Answer, GraphErr
     collection::answer(exchange, &rows)
 }
 
-/// The deleted object, if the caller may write objects of its type.
+/// The deleted object, if the caller may write objects of its type or owns it.
 fn check_kind(exchange: &Exchange<'_>, id: &str) -> Result<Object, GraphError> {
     let deleted = exchange
         .tenant
         .deleted()
         .get(id)
         .ok_or_else(|| GraphError::not_found(id))?;
-    if exchange.holds(writing(deleted.kind)) {
+    let owner = &exchange.call.caller.service_principal_id;
+    let owns = matches!(deleted.kind, Kind::Application | Kind::ServicePrincipal)
+        && exchange.holds(&["Application.ReadWrite.OwnedBy"])
+        && exchange.tenant.is_linked(id, Link::Owner, owner);
+    if owns || exchange.holds(writing(deleted.kind)) {
         Ok(deleted.object.clone())
     } else {
         Err(GraphError::denied())
     }
 }
 
-/// Learn, "Get deletedItem": the permission depends on the type.
+/// Learn, "Get deleted item (directory object)": the permission depends on the type.
 fn reading(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::User => &["User.Read.All"],
@@ -135,7 +145,8 @@ fn reading(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Learn, "Restore deleted directory object item", "Permanently delete an item".
+/// Learn, "Restore deleted item (directory object)", "Permanently delete an item (directory
+/// object)".
 fn writing(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::User => &["User.DeleteRestore.All", "User.ReadWrite.All"],
@@ -210,6 +221,43 @@ mod tests {
         assert_eq!(desk.get(&[list, "user"].concat()).0, 200);
         assert_eq!(desk.call("POST", &restore, json!({})).0, 403);
         let mut desk = desk.served_to(&["Application.ReadWrite.All"]);
+        assert_eq!(desk.call("POST", &restore, json!({})).0, 200);
+    }
+
+    #[test]
+    fn an_owner_restores_and_purges_what_it_owns_alone() {
+        let owned_by = &["Application.ReadWrite.OwnedBy"];
+        let mut desk = Desk::new();
+        let foreign = desk.ok("POST", "/applications", json!({"displayName": "foreign"}));
+        let mut desk = desk.served_to(owned_by);
+        let own = desk.ok("POST", "/applications", json!({"displayName": "own"}));
+        let mut desk = desk.served_to(&["Application.ReadWrite.All"]);
+        for app in [&own, &foreign] {
+            let path = format!("/applications/{}", app["id"].as_str().unwrap());
+            desk.ok("DELETE", &path, Value::Null);
+        }
+        let mut desk = desk.served_to(owned_by);
+        let deleted =
+            |app: &Value| format!("/directory/deletedItems/{}", app["id"].as_str().unwrap());
+        let restore = [&deleted(&own), "/restore"].concat();
+        assert_eq!(desk.call("DELETE", &deleted(&foreign), Value::Null).0, 403);
+        assert_eq!(desk.call("POST", &restore, json!({})).0, 200);
+        let path = format!("/applications/{}", own["id"].as_str().unwrap());
+        desk.ok("DELETE", &path, Value::Null);
+        assert_eq!(desk.call("DELETE", &deleted(&own), Value::Null).0, 204);
+    }
+
+    #[test]
+    fn an_application_restores_a_group_and_does_not_purge_it() {
+        let mut desk = Desk::new();
+        let group = json!({"displayName": "g", "mailNickname": "g", "mailEnabled": true,
+            "securityEnabled": false, "groupTypes": ["Unified"]});
+        let group = desk.ok("POST", "/groups", group);
+        let id = group["id"].as_str().unwrap();
+        desk.ok("DELETE", &format!("/groups/{id}"), Value::Null);
+        let deleted = format!("/directory/deletedItems/{id}");
+        assert_eq!(desk.call("DELETE", &deleted, Value::Null).0, 403);
+        let restore = format!("{deleted}/restore");
         assert_eq!(desk.call("POST", &restore, json!({})).0, 200);
     }
 

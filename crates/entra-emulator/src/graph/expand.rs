@@ -1,5 +1,5 @@
-//! `$expand`: owners and members beside an object, at most twenty (Learn, "Use the $expand query
-//! parameter": directory objects expand to 20 items).
+//! `$expand`: owners and members beside an object, at most twenty (Learn, "Use query
+//! parameters to customize responses", expand: 20 items of a directory object).
 
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
 //! `$filter`: what it says and whether it holds (OData 4.01 part 2, section 5.1.1; Learn, "Use the
-//! $filter query parameter" and "Advanced query capabilities on Microsoft Entra ID objects").
+//! $filter query parameter to filter a collection of objects" and "Advanced query capabilities on
+//! Microsoft Entra ID objects").
 //!
 //! Texts are compared without case, as the directory does. Which properties the real directory
 //! indexes is not modelled: here each structural property can be filtered by.

@@ -72,7 +72,8 @@ pub(crate) fn create(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> 
     Ok(Answer::Created(shown))
 }
 
-/// Learn, "Update oAuth2PermissionGrant": only the scope can be changed, and it is replaced.
+/// Learn, "Update a delegated permission grant (oAuth2PermissionGrant)": only the scope can be
+/// changed, and it is replaced.
 pub(crate) fn update(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
     let patch = body::check(Noun::of(KIND), exchange.json()?, &[])?.properties;
     if let Some(name) = patch.keys().find(|name| *name != "scope") {

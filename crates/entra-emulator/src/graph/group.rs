@@ -140,7 +140,8 @@ pub(crate) fn remove_owner(exchange: &mut Exchange<'_>) -> Result<Answer, GraphE
     reference::remove(exchange, KIND, Link::Owner)
 }
 
-/// Learn, "Add member": for a device or a service principal a second permission is needed.
+/// Learn, "Add members": for a device or a service principal a second permission is needed. Some
+/// versions of the page ask for one for users and groups too; that is not verified.
 fn check_member(exchange: &Exchange<'_>, id: &str) -> Result<(), GraphError> {
     let app_only = exchange.call.caller.user_id.is_none();
     let needed: &[&str] = match exchange.tenant.kind_of(id) {
@@ -218,7 +219,7 @@ const KIND: Kind = Kind::Group;
 const LABEL: &str = "Group";
 const MOST_REFERENCES: usize = 20;
 
-/// Learn, "Add member": what a security group may hold.
+/// Learn, "Add members": what a security group may hold.
 const MEMBERS: [Kind; 4] = [
     Kind::User,
     Kind::Group,

@@ -143,7 +143,8 @@ fn item(
 }
 
 /// An object to which another refers, with its type. Of one that the caller may not read only the
-/// id is told (Learn, "Limited information returned for inaccessible member objects").
+/// id is told (Learn, "Overview of Microsoft Graph permissions", limited information returned
+/// for inaccessible member objects).
 pub(crate) fn referred(
     exchange: &Exchange<'_>,
     kind: Kind,
@@ -228,8 +229,8 @@ fn sorted_place(sorted: &[Found<'_>], position: Option<&Position>) -> usize {
         .map_or(position.at, |place| place + 1)
 }
 
-/// Learn, "Using $search on directory object collections": names are searched by words, all else
-/// by its start.
+/// Learn, "Use the $search query parameter in Microsoft Graph", directory objects: names are
+/// searched by words, all else by its start.
 fn finds(search: &Search, object: &Object) -> bool {
     search.alternatives.iter().any(|clauses| {
         clauses.iter().all(|(property, wanted)| {

@@ -4,26 +4,8 @@
 //! check the permission, read the query options, let the noun's handler answer. Items of a batch
 //! take the same way.
 //!
-//! # What is not verified against the service
-//!
-//! These answers follow Microsoft's documentation in kind, and in wording as far as a public
-//! source repeats it; the rest is this tenant's guess:
-//!
-//! - A second delegated grant for the same client, resource and principal is refused with 409
-//!   `Request_MultipleObjectsWithSameKeyValue`; a 400 has been reported too.
-//! - `$count=true` without `ConsistencyLevel: eventual` is refused; the service is said to leave
-//!   the count out silently.
-//! - Query options without a meaning to Graph are refused; the service ignores some of them.
-//! - Each structural property can be filtered and sorted by; the service has an index for some.
-//! - The texts of refusals of redirect URIs, of certificates, of proofs and of wrongly typed
-//!   values.
-//! - The delays after which writes are seen, and that deletions are seen at once.
-//! - `customKeyIdentifier` of a certificate is its SHA-1 thumbprint in hexadecimal digits.
-//! - The rows of `data/permcorrections.tsv` that say so.
-//! - A delegated token's scopes are enforced, the directory roles of its user are not.
-//! - What was deleted comes back with its memberships, a service principal without its
-//!   assignments.
-//! - A next link goes on after the last object of its page and never expires.
+//! The answers follow Microsoft's documentation in kind, and in wording as far as a public source
+//! repeats it. The rest is this tenant's guess; the README lists what matters of it.
 
 mod app_policy;
 mod application;

@@ -1,7 +1,9 @@
-//! Which permission a call needs (Learn, the permission table on each operation's page).
+//! Which permission a call needs.
 //!
-//! `data/permtable.tsv` is drawn from Microsoft's own table; `data/permcorrections.tsv` adds the
-//! rows that it lacks and replaces those that Learn contradicts, each with its source. There
+//! `data/permtable.tsv` is a part of Microsoft's own table (`permissions/new/permissions.json` of
+//! microsoft-graph-devx-content, of 2026-08), from which Learn's pages take theirs.
+//! `data/permcorrections.tsv` has further rows of that table and replaces those that Learn
+//! contradicts, each with its source; permissions for agents and for Intune are left out. There
 //! `+` stands between permissions of which both are needed, `,` between alternatives, and
 //! `(self)` lets an application act on itself without any permission.
 

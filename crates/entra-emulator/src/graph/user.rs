@@ -160,7 +160,8 @@ fn take_password(user: &mut Object) -> Result<Option<entra_core::Secret>, GraphE
     let Some(password) = profile.get("password").and_then(Value::as_str) else {
         return Ok(None);
     };
-    // Learn, "Microsoft Entra password policies": 8 to 256 characters, three of four classes.
+    // Learn, "Password policies and account restrictions in Microsoft Entra ID": 8 to 256
+    // characters, three of four classes.
     let classes: [fn(char) -> bool; 4] = [
         |c| c.is_lowercase(),
         |c| c.is_uppercase(),

@@ -139,8 +139,9 @@ fn grant(seed: &Seed, tenant: &mut Tenant, app: &SeededApp, permissions: Option<
 
 static GRAPH_PERMISSIONS: LazyLock<(Vec<Value>, Vec<Value>)> = LazyLock::new(graph_permissions);
 
-/// Graph's application permissions and its delegated ones. Of those that only the table of paths
-/// knows, the ids are made up: a client has to ask the service principal anyhow.
+/// Graph's application permissions and its delegated ones. Microsoft's table of paths knows some
+/// that its list of ids does not; their ids are made up here, and a client has to ask the service
+/// principal anyhow.
 fn graph_permissions() -> (Vec<Value>, Vec<Value>) {
     let index: Map<String, Value> = serde_json::from_str(PERMISSION_IDS).unwrap_or_default();
     let (mut roles, mut scopes) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! What a reader sees of a fresh write. Entra answers reads from several replicas, so that for a
-//! while an object that was just created is there, and gone, and there again (Microsoft's
-//! Terraform provider therefore wants several consecutive successes before it believes one).
+//! while an object that was just created is there, and gone, and there again (Terraform's
+//! provider for Entra therefore wants several consecutive successes before it believes one).
 //!
 //! Within the delay a reader sees the write or the last settled state, in the fixed order
 //! [`PATTERN`], so that a test meets the same answers each time. Sign-in sees the settled state
@@ -15,7 +15,8 @@ use super::{Kind, Object};
 pub(crate) struct Replication {
     /// Applications, service principals, users, groups and devices.
     pub(crate) objects: Duration,
-    /// Role assignments in lists (Learn's issue tracker speaks of 30 to 60 seconds); one by its id
+    /// Role assignments in lists (issue 15855 of
+    /// microsoft-graph-docs speaks of 30 to 60 seconds); one by its id
     /// is seen at once.
     pub(crate) assignments: Duration,
     /// Role assignments in tokens.

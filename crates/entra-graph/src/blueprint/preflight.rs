@@ -316,7 +316,7 @@ async fn owner_of(
         .map(|owner| owner.display_name.unwrap_or_default()))
 }
 
-/// Microsoft Learn, "Microsoft Entra application management policies".
+/// Microsoft Learn, "Microsoft Entra application management policies API overview".
 async fn check_policy(
     blueprint: &Blueprint,
     graph: &GraphClient,
