@@ -9,6 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
+use zeroize::Zeroizing;
 
 /// An X.509 certificate without its private key: what is uploaded to the portal.
 ///
@@ -37,6 +38,9 @@ impl Certificate {
     /// Reads a certificate in DER.
     pub fn from_der(der: impl Into<Vec<u8>>) -> Result<Self, CertificateError> {
         let der: Vec<u8> = der.into();
+        if is_pkcs12(&der) {
+            return Err(CertificateError::Pkcs12);
+        }
         let (rest, parsed) =
             X509Certificate::from_der(&der).map_err(|_| CertificateError::NotACertificate)?;
         if !rest.is_empty() {
@@ -172,6 +176,9 @@ pub enum CertificateError {
     /// The bytes are no X.509 certificate.
     #[error("the bytes are not an X.509 certificate")]
     NotACertificate,
+    /// It is a PKCS#12 file (.pfx, .p12), which is not read here.
+    #[error("it is a PKCS#12 file")]
+    Pkcs12,
     /// There is no private key in the text.
     #[error("there is no private key in the text")]
     NoPrivateKey,
@@ -196,8 +203,9 @@ pub enum CertificateError {
     /// The wanted validity does not fit into a certificate.
     #[error("the validity is not a positive span of time before the year 9999")]
     Validity,
-    /// The common name is empty or longer than 64 characters (RFC 5280, ub-common-name).
-    #[error("the common name must have 1 to 64 characters, not {length}")]
+    /// The common name is empty, longer than 64 characters (RFC 5280, ub-common-name) or has
+    /// control characters.
+    #[error("the common name must have 1 to 64 printable characters, not {length}")]
     CommonName {
         /// How many characters were given.
         length: usize,
@@ -220,6 +228,7 @@ impl CertificateError {
             Self::NoCertificate | Self::NotACertificate => {
                 "Choose a certificate file in PEM or DER (.pem, .cer, .crt)."
             }
+            Self::Pkcs12 => "Convert it first: openssl pkcs12 -in file.pfx -nodes -out file.pem",
             Self::NoPrivateKey => {
                 "Choose the file that holds the private key too; the .cer file for the portal does \
                  not."
@@ -243,6 +252,17 @@ impl CertificateError {
 
 /// The blocks of a PEM text. A text without any is no error: it may be plain Base64.
 pub(crate) fn pem_blocks(text: &str) -> Result<Vec<pem::Pem>, CertificateError> {
+    // Environment variables and JSON often hold a PEM text in one line.
+    let lines = Zeroizing::new(if text.contains('\n') {
+        String::new()
+    } else {
+        text.replace("\\r", "").replace("\\n", "\n")
+    });
+    let text = if lines.is_empty() {
+        text
+    } else {
+        lines.as_str()
+    };
     pem::parse_many(text)
         .map_err(|_| CertificateError::DamagedPem)
         .and_then(|blocks| {
@@ -267,6 +287,21 @@ pub(crate) fn to_pem(tag: &str, contents: Vec<u8>) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// Whether it begins like a PKCS#12 file: a sequence with the version 3 (RFC 7292 4).
+pub(crate) fn is_pkcs12(der: &[u8]) -> bool {
+    let [0x30, length, rest @ ..] = der else {
+        return false;
+    };
+    // Longer lengths say how many bytes they take (X.690 8.1.3.5).
+    let skip = if *length < 0x80 {
+        0
+    } else {
+        usize::from(length & 0x7f)
+    };
+    rest.get(skip..)
+        .is_some_and(|content| content.starts_with(&[2, 1, 3]))
 }
 
 /// What Windows editors put before a text.

@@ -28,9 +28,9 @@ use crate::{Certificate, CertificateError, ClientId, Error, Secret, SigningCerti
 pub struct ClientSecret(Secret);
 
 impl ClientSecret {
-    /// Reads a secret as it is pasted: surrounding space is dropped.
+    /// Reads a secret as it is pasted: surrounding space and quotes are dropped.
     pub fn parse(text: &str) -> Result<Self, ClientSecretError> {
-        let text = text.trim();
+        let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
         if text.is_empty() {
             return Err(ClientSecretError::Empty);
         }
@@ -43,8 +43,14 @@ impl ClientSecret {
         if text.contains("://") {
             return Err(ClientSecretError::Url);
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        if text.ends_with("***") || text.ends_with("\u{2026}") {
+            return Err(ClientSecretError::Masked);
+        }
+        if text.contains(char::is_whitespace) {
             return Err(ClientSecretError::Whitespace);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ClientSecretError::Character);
         }
         Ok(Self(Secret::new(text)))
     }
@@ -82,6 +88,30 @@ pub enum ClientSecretError {
     /// There is white space within it: more than the secret was copied.
     #[error("the client secret contains white space; maybe more than the value was copied")]
     Whitespace,
+    /// It ends in asterisks or dots: the portal shows it so once the page was left.
+    #[error("the client secret was copied after the portal had hidden it")]
+    Masked,
+    /// A character that no secret has: an invisible one, or one that a word processor put in.
+    #[error("the client secret has a character that no client secret has")]
+    Character,
+}
+
+impl ClientSecretError {
+    /// What an administrator can do about it.
+    pub fn admin_hint(self) -> &'static str {
+        match self {
+            Self::Empty => "Enter the client secret's Value.",
+            Self::SecretId | Self::Masked => {
+                "Create a new client secret under App registrations > Certificates & secrets, and \
+                 copy its Value at once: the portal never shows it again."
+            }
+            Self::Pem => "Enter it as a certificate, not as a client secret.",
+            Self::Url => "Enter the client secret's Value, not an address.",
+            Self::Whitespace | Self::Character => {
+                "Copy the client secret's Value alone, with the portal's copy button."
+            }
+        }
+    }
 }
 
 /// What an application proves its identity with.
@@ -302,11 +332,17 @@ mod tests {
             ("-----BEGIN PRIVATE KEY-----", ClientSecretError::Pem),
             ("https://entra.microsoft.com", ClientSecretError::Url),
             ("abc def", ClientSecretError::Whitespace),
-            ("abc\u{7}def", ClientSecretError::Whitespace),
+            ("Value: abcdef", ClientSecretError::Whitespace),
+            ("abc\u{7}def", ClientSecretError::Character),
+            ("abc\u{200b}def", ClientSecretError::Character),
+            ("Ab8***************", ClientSecretError::Masked),
+            ("Ab8\u{2026}", ClientSecretError::Masked),
         ] {
             assert_eq!(ClientSecret::parse(text), Err(expected), "{text:?}");
         }
-        let pasted = ClientSecret::parse(" Ab8Q~x.y_z-1\n").unwrap();
-        assert_eq!(pasted.secret().expose(), "Ab8Q~x.y_z-1");
+        for text in [" Ab8Q~x.y_z-1\n", "\"Ab8Q~x.y_z-1\""] {
+            let pasted = ClientSecret::parse(text).unwrap();
+            assert_eq!(pasted.secret().expose(), "Ab8Q~x.y_z-1");
+        }
     }
 }

@@ -17,8 +17,8 @@ use crate::{CertificateError, Operation, TokenError, TransportError, retry};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No answer came.
-    #[error("no answer from {host} ({ids})")]
+    /// No answer came, or none that was accepted.
+    #[error("the exchange with {host} failed ({ids})")]
     Transport {
         /// Who was asked.
         host: String,
@@ -113,6 +113,7 @@ impl Error {
                  sign-in page. Exempt {0} from it.",
                 response.host
             ),
+            Self::Response(response) if response.is_html() => malformed_hint(&response.host),
             Self::Response(response) => format!(
                 "{} answered {}; try again later, and quote the request id in a support case.",
                 response.host, response.status
@@ -121,10 +122,7 @@ impl Error {
                 "The service is busy with this app's requests. Wait {} seconds.",
                 retry_after.as_secs()
             ),
-            Self::Malformed { host, .. } => format!(
-                "Something between this machine and {host} changes the answers, most often a \
-                 proxy or a firewall's sign-in page. Exempt {host} from it."
-            ),
+            Self::Malformed { host, .. } => malformed_hint(host),
             Self::Certificate(error) => error.admin_hint().to_owned(),
             Self::Credential(_) => {
                 "Look at the log of the product: its own source of credentials failed.".to_owned()
@@ -222,6 +220,12 @@ impl ErrorResponse {
         }
     }
 
+    /// No service of Microsoft answers with a web page: something else does in its place.
+    fn is_html(&self) -> bool {
+        let content_type = self.content_type.as_deref().unwrap_or_default();
+        content_type.to_ascii_lowercase().starts_with("text/html")
+    }
+
     /// The error for a body that is not what the service answers with.
     pub fn malformed(&self, source: impl StdError + Send + Sync + 'static) -> Error {
         Error::Malformed {
@@ -288,6 +292,13 @@ fn claims_challenge(headers: &http::HeaderMap) -> Option<String> {
                 .ok()?;
             String::from_utf8(decoded).ok()
         })
+}
+
+fn malformed_hint(host: &str) -> String {
+    format!(
+        "Something between this machine and {host} changes the answers, most often a proxy or a \
+         firewall's sign-in page. Exempt {host} from it."
+    )
 }
 
 fn transport_hint(host: &str, error: &TransportError) -> String {

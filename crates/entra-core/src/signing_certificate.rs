@@ -6,11 +6,13 @@ use std::sync::Arc;
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 #[cfg(feature = "certificates")]
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::certificate::{pem_blocks, to_pem};
+use crate::certificate::{is_pkcs12, pem_blocks, to_pem};
 use crate::{Certificate, CertificateError, Secret};
 
 /// A certificate with its private key and, maybe, the certificates above it.
@@ -63,6 +65,12 @@ impl SigningCertificate {
     /// those above it by their names; others are left out.
     pub fn from_pem(text: &Secret) -> Result<Self, CertificateError> {
         let blocks = pem_blocks(text.expose())?;
+        if blocks.is_empty()
+            && let Ok(der) = STANDARD.decode(text.expose().trim())
+            && is_pkcs12(&der)
+        {
+            return Err(CertificateError::Pkcs12);
+        }
         let block = private_key_block(text.expose(), &blocks)?;
         let certificates = Certificate::all_from_pem(text.expose())?;
         let key = pkcs8(block).map_err(|error| too_short(&certificates).unwrap_or(error))?;
@@ -309,7 +317,8 @@ mod generation {
         now: OffsetDateTime,
     ) -> Result<CertificateParams, CertificateError> {
         let length = options.common_name.chars().count();
-        if !(1..=64).contains(&length) {
+        let is_printable = !options.common_name.chars().any(char::is_control);
+        if !(1..=64).contains(&length) || !is_printable {
             return Err(CertificateError::CommonName { length });
         }
         let not_after = now

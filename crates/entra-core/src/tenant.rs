@@ -232,7 +232,8 @@ pub enum IdError {
     },
     /// It is no GUID. The text is not repeated, since it may be a secret in the wrong field.
     #[error(
-        "the {kind} is a GUID like 00000000-0000-0000-0000-000000000000, not a text of {length} characters"
+        "the {kind} is a GUID like 00000000-0000-0000-0000-000000000000{}, not a text of {length} characters",
+        or_domain(.kind)
     )]
     NotAGuid {
         /// Which id was expected.
@@ -304,6 +305,13 @@ fn guid_within(text: &str) -> Option<Uuid> {
     text.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'))
         .filter(|part| part.len() == 36)
         .find_map(|part| Uuid::try_parse(part).ok())
+}
+
+fn or_domain(kind: &IdKind) -> &'static str {
+    match kind {
+        IdKind::Tenant => ", or one of the tenant's domains like contoso.onmicrosoft.com",
+        IdKind::Client | IdKind::Object => "",
+    }
 }
 
 fn hint(contains: &Option<Uuid>) -> String {

@@ -277,3 +277,33 @@ const CHAIN_LEAF: &str = include_str!("fixtures/openssl/chain-leaf.crt");
 const CHAIN_LEAF_KEY: &str = include_str!("fixtures/openssl/chain-leaf.key");
 const CHAIN_ISSUING: &str = include_str!("fixtures/openssl/chain-issuing.crt");
 const CHAIN_ROOT: &str = include_str!("fixtures/openssl/chain-root.crt");
+
+#[cfg(feature = "certificates")]
+#[test]
+fn a_pem_text_in_one_line_is_read_and_a_pkcs12_file_is_named() {
+    let now = datetime!(2026-01-01 00:00 UTC);
+    let made = SigningCertificate::generate(&entra_core::CertificateOptions::new("One line"), now)
+        .unwrap();
+    let line = made.to_pem().expose().replace('\n', "\\n");
+    let read = SigningCertificate::from_pem(&Secret::new(line)).unwrap();
+    assert_eq!(read.certificate(), made.certificate());
+
+    // The first bytes of any PKCS#12 file: SEQUENCE, its length, INTEGER 3.
+    let pfx = [0x30, 0x82, 0x0a, 0x00, 0x02, 0x01, 0x03, 0x30];
+    assert_eq!(Certificate::from_der(pfx), Err(CertificateError::Pkcs12));
+    let pasted = Secret::new("MIIKAAIBAzA=");
+    let error = SigningCertificate::from_pem(&pasted).unwrap_err();
+    assert_eq!(error, CertificateError::Pkcs12);
+    assert!(error.admin_hint().contains("openssl pkcs12"));
+}
+
+#[cfg(feature = "certificates")]
+#[test]
+fn a_common_name_is_printable() {
+    let now = datetime!(2026-01-01 00:00 UTC);
+    for (name, length) in [("", 0), ("two\nlines", 9), (&"x".repeat(65), 65)] {
+        let error = SigningCertificate::generate(&entra_core::CertificateOptions::new(name), now)
+            .unwrap_err();
+        assert_eq!(error, CertificateError::CommonName { length });
+    }
+}

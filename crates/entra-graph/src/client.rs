@@ -139,13 +139,14 @@ impl GraphClient {
     /// Starts a URL below the version's segment; each segment is percent-encoded.
     pub(crate) fn url(&self, segments: &[&str]) -> Result<Url, Error> {
         let mut url = self.0.base.clone();
-        // The URL standard drops such segments, and the call would go to another object.
-        if segments
-            .iter()
-            .any(|segment| matches!(*segment, "" | "." | ".."))
-        {
+        // The URL standard drops such segments and characters, and the call would go to another
+        // object.
+        let is_dropped = |segment: &&str| {
+            matches!(*segment, "" | "." | "..") || segment.contains(char::is_control)
+        };
+        if segments.iter().any(is_dropped) {
             return Err(Error::InvalidRequest(
-                "an id in the path is empty or consists of dots",
+                "an id in the path is empty, consists of dots or has control characters",
             ));
         }
         url.path_segments_mut()

@@ -224,6 +224,8 @@ pub(crate) fn decode(refusal: Refusal<'_>) -> Error {
     } else {
         match serde_json::from_slice(body) {
             Ok(value) => value,
+            // So do gateways that answer 429 in plain text.
+            Err(_) if status == StatusCode::TOO_MANY_REQUESTS => Value::Null,
             Err(error) => return Error::from_json(&error, Answer { status, body, ids }),
         }
     };

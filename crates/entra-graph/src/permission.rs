@@ -105,7 +105,7 @@ impl PermissionId {
 
 /// A name that the tenant's Graph does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Microsoft Graph has no {permission}{}", suggestion(.similar, .exists_as))]
+#[error("Microsoft Graph has no permission {:?} ({}){}", .permission.name, .permission.kind, suggestion(.similar, .exists_as))]
 #[non_exhaustive]
 pub struct UnknownPermission {
     /// What was looked for.
@@ -126,7 +126,7 @@ impl UnknownPermission {
         if name.contains("://") {
             return "give the last part alone, like User.Read.All: this is a scope".to_owned();
         }
-        if name.contains(char::is_whitespace) {
+        if name.trim().contains(char::is_whitespace) {
             return "give the permissions one by one".to_owned();
         }
         match (self.exists_as, self.similar.as_slice()) {
@@ -259,7 +259,7 @@ impl PermissionCatalog {
 
     /// Up to three names of the same kind, the nearest first.
     fn similar(&self, permission: &Permission) -> Vec<String> {
-        let wanted = permission.name.to_ascii_lowercase();
+        let wanted = permission.name.trim().to_ascii_lowercase();
         let limit = 2 + wanted.len() / 6;
         let mut near: Vec<(usize, &str)> = self
             .entries
@@ -274,6 +274,9 @@ impl PermissionCatalog {
             .filter(|(distance, _)| *distance <= limit)
             .collect();
         near.sort_unstable();
+        if near.first().is_some_and(|(distance, _)| *distance == 0) {
+            near.truncate(1);
+        }
         near.into_iter()
             .take(3)
             .map(|(_, name)| name.to_owned())
@@ -385,20 +388,20 @@ mod tests {
         for (permission, expected) in [
             (
                 Permission::application("User.ReadAll"),
-                "Microsoft Graph has no User.ReadAll (application); did you mean User.Read.All",
+                "Microsoft Graph has no permission \"User.ReadAll\" (application); did you mean User.Read.All",
             ),
             (
                 Permission::application("user.read.all"),
-                "Microsoft Graph has no user.read.all (application); did you mean User.Read.All",
+                "Microsoft Graph has no permission \"user.read.all\" (application); did you mean User.Read.All",
             ),
             (
                 Permission::delegated("Device.ReadWrite.All"),
-                "Microsoft Graph has no Device.ReadWrite.All (delegated); it exists as \
+                "Microsoft Graph has no permission \"Device.ReadWrite.All\" (delegated); it exists as \
                  application permission",
             ),
             (
                 Permission::application("Zebra"),
-                "Microsoft Graph has no Zebra (application)",
+                "Microsoft Graph has no permission \"Zebra\" (application)",
             ),
         ] {
             let error = catalog.resolve(&permission).unwrap_err();

@@ -192,6 +192,44 @@ async fn each_refusal_of_the_tenant_is_found_before_anything_is_changed() {
     let base = || Blueprint::new("refused", "Refused");
     for (blueprint, expected) in [
         (Blueprint::new("", "Name"), "key"),
+        (Blueprint::new("a\tb", "Name"), "key"),
+        (Blueprint::new("key", "two\nlines"), "display name"),
+        (Blueprint::new("key", "  "), "display name"),
+        (base().with_secret(Duration::ZERO), "cannot be valid for"),
+        (base().with_secret(Duration::MIN), "cannot be valid for"),
+        (base().with_secret(Duration::MAX), "cannot be valid for"),
+        (
+            base().with_named_secret("", Duration::days(9)),
+            "name of the client secret",
+        ),
+        (base().with_logout_url("http://a.example/"), "logout URL"),
+        (base().with_logout_url("not a url"), "logout URL"),
+        (
+            base().with_app_id_uri("api://{clientId}"),
+            "a form that Entra does not accept",
+        ),
+        (
+            base().with_app_id_uri("ftp://{client_id}"),
+            "a form that Entra does not accept",
+        ),
+        (
+            base().with_app_id_uri("api://mdm.unverified.example"),
+            "not a verified domain",
+        ),
+        (
+            base().with_web_redirect_uri("https://a.example/ b"),
+            "white space",
+        ),
+        (
+            (0..257).fold(base(), |blueprint, number| {
+                blueprint.with_web_redirect_uri(format!("https://a.example/{number}"))
+            }),
+            "257 redirect URIs",
+        ),
+        (
+            base().with_permission(Permission::application("")),
+            "no permission \"\"",
+        ),
         (Blueprint::new("it's", "Name"), "key"),
         (Blueprint::new("key", ""), "display name"),
         (Blueprint::new("key", "x".repeat(121)), "display name"),
@@ -219,11 +257,11 @@ async fn each_refusal_of_the_tenant_is_found_before_anything_is_changed() {
         ),
         (
             base().with_permission(Permission::application("User.Raed.All")),
-            "has no User.Raed.All",
+            "has no permission \"User.Raed.All\"",
         ),
         (
             base().with_permission(Permission::application("openid")),
-            "has no openid",
+            "has no permission \"openid\"",
         ),
         (
             base().with_certificate(expired.certificate().clone()),
@@ -506,20 +544,7 @@ async fn a_good_connection_passes_every_check_in_order() {
     help_desk().wait_until_effective(&client).await.unwrap();
     let findings = help_desk().test_connection(&client).await;
     let checks: Vec<_> = findings.iter().map(|finding| &*finding.check).collect();
-    assert_eq!(
-        checks,
-        [
-            "network",
-            "tenant",
-            "application",
-            "credential",
-            "clock",
-            "credential expiry",
-            "permission User.Read.All",
-            "permission openid",
-            "Microsoft Graph",
-        ]
-    );
+    assert_eq!(checks, ALL_CHECKS);
     for finding in &findings {
         assert_ne!(finding.outcome, Outcome::Failed, "{finding}");
     }
@@ -550,6 +575,11 @@ async fn each_thing_that_is_wrong_fails_its_own_check_with_a_remedy() {
         .test_connection(&tenant.client(unknown, good()))
         .await;
     assert_failed(&findings, "application", "application (client) id");
+    let checks: Vec<_> = findings.iter().map(|finding| &*finding.check).collect();
+    assert_eq!(
+        checks, ALL_CHECKS,
+        "each check once, in order, whatever failed"
+    );
 }
 
 #[tokio::test]
@@ -567,6 +597,8 @@ async fn a_proxy_or_a_dead_network_is_told_from_a_wrong_tenant() {
         let network = finding(&findings, "network");
         assert_eq!(network.outcome, Outcome::Failed, "{fault:?}: {network}");
         assert!(network.remedy.is_some());
+        let checks: Vec<_> = findings.iter().map(|finding| &*finding.check).collect();
+        assert_eq!(checks, ALL_CHECKS);
         assert_eq!(outcome(&findings, "Microsoft Graph"), Outcome::Skipped);
     }
 }
@@ -677,6 +709,60 @@ async fn the_end_of_a_certificate_is_warned_of() {
 }
 
 #[tokio::test]
+async fn a_set_up_credential_that_may_not_consent_is_noticed_before_anything_is_made() {
+    let tenant = LocalTenant::new();
+    let host = MemoryHost::default();
+    let setup = Blueprint::new("setup", "May not consent")
+        .with_permission(Permission::application("Application.ReadWrite.All"))
+        .with_secret(Duration::days(1));
+    let linked = setup.apply(&tenant.setup_graph(), &host).await.unwrap();
+    let client = tenant.client(
+        linked.client_id,
+        host.secret().unwrap().credential().unwrap(),
+    );
+    setup.wait_until_effective(&client).await.unwrap();
+    let graph = GraphClient::new(
+        &tenant.emulator.cloud(),
+        std::sync::Arc::new(client),
+        tenant.pipeline(),
+    );
+    let plan = help_desk().plan(&graph).await.unwrap();
+    assert!(
+        plan.to_string()
+            .contains("to apply this: the set-up credential has none of"),
+        "{plan}"
+    );
+    let error = help_desk()
+        .apply(&graph, &MemoryHost::default())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Refused(_)), "{error:?}");
+    assert!(
+        error
+            .admin_hint()
+            .contains("AppRoleAssignment.ReadWrite.All")
+    );
+    assert!(
+        graph
+            .applications()
+            .by_unique_name("help-desk")
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_name_with_line_breaks_does_not_forge_lines_of_a_plan() {
+    let tenant = LocalTenant::new();
+    let plan = Blueprint::new("forged", "Acme\n  nothing to do")
+        .plan(&tenant.setup_graph())
+        .await
+        .unwrap();
+    assert!(!plan.to_string().contains("\n  nothing to do"), "{plan}");
+}
+
+#[tokio::test]
 async fn a_set_up_credential_needs_three_or_four_permissions_and_no_more() {
     let owner = ["Application.ReadWrite.OwnedBy", "Application.Read.All"];
     for registration in [&["Application.ReadWrite.All"][..], &owner] {
@@ -747,6 +833,19 @@ fn a_redirect_uri_fault_is_plain_data() {
         "it must be https, or http on localhost"
     );
 }
+
+/// What the test of `help_desk` looks at.
+const ALL_CHECKS: [&str; 9] = [
+    "network",
+    "tenant",
+    "application",
+    "credential",
+    "clock",
+    "credential expiry",
+    "permission User.Read.All",
+    "permission openid",
+    "Microsoft Graph",
+];
 
 fn help_desk() -> Blueprint {
     Blueprint::new("help-desk", "Help Desk")

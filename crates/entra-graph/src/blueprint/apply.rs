@@ -10,6 +10,7 @@ use super::secret_state::{Announced, Announcement, SecretState};
 use super::tenant_view::TenantView;
 use super::{
     Blueprint, IssuedSecret, LinkHost, Progress, Registration, SecretDeclaration, preflight,
+    set_up_permission,
 };
 use crate::{
     Application, Error, GraphClient, NewKey, Permission, PermissionId, RecentlyCreated, Upserted,
@@ -30,8 +31,14 @@ impl Blueprint {
     /// [`Error::NotReplicated`], and goes on from there when it is called again. What the tenant
     /// would refuse is [`Error::Refused`], before anything is changed.
     pub async fn apply(&self, graph: &GraphClient, host: &dyn LinkHost) -> Result<Linked, Error> {
+        let faults = self.faults();
+        if !faults.is_empty() {
+            return Err(Error::Refused(faults.into()));
+        }
         let tenant = TenantView::read(self, graph).await?;
-        let refusals = preflight::check(self, graph, &tenant).await?.refusals;
+        let mut refusals = preflight::check(self, graph, &tenant).await?.refusals;
+        let plan = self.compare(&tenant, graph.pipeline().clock().now());
+        refusals.extend(set_up_permission::missing(graph, &plan.changes).await?);
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals.into()));
         }

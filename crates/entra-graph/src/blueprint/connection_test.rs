@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use entra_core::{
     AccessToken, Call, ConfidentialClient, Finding, TokenErrorKind, TokenRequest, error_chain,
@@ -14,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::tenant_view::TenantView;
+use super::token_claims::TokenClaims;
 use super::{Blueprint, Registration};
 use crate::{Application, Error, GraphClient, Permission, PermissionKind, Query};
 
@@ -79,11 +78,11 @@ struct ConnectionTest<'a> {
 impl ConnectionTest<'_> {
     async fn run(&mut self) {
         if !self.network_and_tenant().await {
-            self.skip_from("application", "the tenant could not be reached");
+            self.skip_rest("the tenant could not be reached");
             return;
         }
         let Some(token) = self.sign_in().await else {
-            self.skip_from("clock", "the application could not sign in");
+            self.skip_rest("the application could not sign in");
             return;
         };
         self.clock();
@@ -198,12 +197,29 @@ impl ConnectionTest<'_> {
                         .with_remedy(error.admin_hint())
                         .with_request_id(error.trace_id.clone()),
                 );
+                // A wrong clock may be the cause, and the answer told it.
+                self.skip_credential();
+                self.clock();
                 None
             }
             Err(error) => {
                 self.push(core_failure("credential", &error));
                 None
             }
+        }
+    }
+
+    /// Where the application is not known, its credential was not looked at.
+    fn skip_credential(&mut self) {
+        if !self
+            .findings
+            .iter()
+            .any(|finding| finding.check == "credential")
+        {
+            self.push(Finding::skipped(
+                "credential",
+                "the application was not found",
+            ));
         }
     }
 
@@ -279,7 +295,7 @@ impl ConnectionTest<'_> {
     fn permissions(&mut self, token: &AccessToken, own: &OwnView) {
         let claims = TokenClaims::read(token);
         for permission in self.blueprint.permissions() {
-            let check = format!("permission {}", permission.name());
+            let check = check_name(permission);
             let finding = if permission.kind() == PermissionKind::Application {
                 application_permission(check, permission, claims.as_ref(), own)
             } else {
@@ -317,12 +333,12 @@ impl ConnectionTest<'_> {
             .unwrap_or_default()
             .to_owned();
         let finding = match read {
-            Ok(()) => Finding::passed("Microsoft Graph", format!("{host} answers")),
+            Ok(()) => Finding::passed(GRAPH, format!("{host} answers")),
             // A refusal for want of a permission comes from Graph itself.
             Err(error) if error.is_forbidden() && !self.expects_read() => {
-                Finding::passed("Microsoft Graph", format!("{host} answers"))
+                Finding::passed(GRAPH, format!("{host} answers"))
             }
-            Err(error) => graph_failure("Microsoft Graph", &error),
+            Err(error) => graph_failure(GRAPH, &error),
         };
         self.push(finding);
     }
@@ -336,26 +352,19 @@ impl ConnectionTest<'_> {
         self.findings.push(finding);
     }
 
-    /// Says which checks were not made, from `first` on.
-    fn skip_from(&mut self, first: &'static str, why: &str) {
+    /// Says which checks were not made.
+    fn skip_rest(&mut self, why: &str) {
         let done: BTreeSet<String> = self
             .findings
             .iter()
             .map(|finding| finding.check.to_string())
             .collect();
-        let fixed = ["application", "credential", "clock", "credential expiry"];
-        for check in fixed.into_iter().skip_while(|check| *check != first) {
-            if !done.contains(check) {
-                self.push(Finding::skipped(check, why));
-            }
+        let fixed = FIXED_CHECKS.iter().map(|check| (*check).to_owned());
+        let permissions = self.blueprint.permissions().iter().map(check_name);
+        let all = fixed.chain(permissions).chain([GRAPH.to_owned()]);
+        for check in all.filter(|check| !done.contains(check)) {
+            self.findings.push(Finding::skipped(check, why));
         }
-        for permission in self.blueprint.permissions() {
-            self.findings.push(Finding::skipped(
-                format!("permission {}", permission.name()),
-                why,
-            ));
-        }
-        self.push(Finding::skipped("Microsoft Graph", why));
     }
 }
 
@@ -472,28 +481,27 @@ fn same_host(found: &str, expected: &Url) -> bool {
         .is_some_and(|expected| expected.eq_ignore_ascii_case(host))
 }
 
-/// What a test reads of a Graph token. Nothing is trusted because of it: the token is opaque to
-/// its client (RFC 6749 1.4), and this is a diagnosis.
-#[derive(Deserialize)]
-struct TokenClaims {
-    #[serde(default)]
-    roles: BTreeSet<String>,
-}
-
-impl TokenClaims {
-    fn read(token: &AccessToken) -> Option<Self> {
-        let payload = token.secret().expose().split('.').nth(1)?;
-        let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
-}
-
 #[derive(Deserialize)]
 struct TenantMetadata {
     #[serde(rename = "token_endpoint")]
     _token_endpoint: String,
     msgraph_host: Option<String>,
 }
+
+fn check_name(permission: &Permission) -> String {
+    format!("permission {}", permission.name())
+}
+
+/// The checks before those of the permissions, in order.
+const FIXED_CHECKS: [&str; 6] = [
+    "network",
+    "tenant",
+    "application",
+    "credential",
+    "clock",
+    "credential expiry",
+];
+const GRAPH: &str = "Microsoft Graph";
 
 /// A difference of clocks at which tokens and assertions begin to be refused.
 const LARGE_SKEW: Duration = Duration::minutes(2);

@@ -248,6 +248,7 @@ fn audience_label(audience: &SignInAudience) -> &str {
 
 /// A value as inline code. A backtick in it would end the code, so it is fenced by two.
 fn code(value: &str) -> String {
+    let value: String = value.chars().filter(|c| !c.is_control()).collect();
     if value.contains('`') {
         format!("`` {value} ``")
     } else {

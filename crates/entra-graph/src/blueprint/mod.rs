@@ -10,20 +10,24 @@
 
 mod apply;
 mod connection_test;
+mod declaration;
 mod guide;
 mod link_host;
 mod plan;
 mod preflight;
 mod redirect_uri;
+mod refusal;
 mod registration;
 mod secret_state;
+mod set_up_permission;
 mod tenant_view;
+mod token_claims;
 
 pub use apply::Linked;
 pub use link_host::{IssuedSecret, LinkHost, MemoryHost, Progress};
 pub use plan::{Change, Plan, Target};
-pub use preflight::Refusal;
 pub use redirect_uri::{Platform, RedirectUriFault};
+pub use refusal::Refusal;
 
 use entra_core::{Certificate, ClientId};
 use time::Duration;
@@ -38,7 +42,7 @@ use crate::{Permission, PermissionKind, SignInAudience};
 /// use entra_graph::{Blueprint, Permission};
 /// use time::Duration;
 ///
-/// let blueprint = Blueprint::new("acme-mdm/prod", "Acme Device Manager")
+/// let blueprint = Blueprint::new("acme-mdm-prod", "Acme Device Manager")
 ///     .with_app_id_uri("https://mdm.contoso.example")
 ///     .with_web_redirect_uri("https://mdm.contoso.example/login/callback")
 ///     .with_permission(Permission::application("User.Read.All"))

@@ -5,23 +5,33 @@ use std::fmt;
 use entra_core::{Certificate, ClientId, ObjectId};
 use time::{Duration, OffsetDateTime};
 
-use super::preflight::{self, Refusal};
 use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
-use super::{Blueprint, Platform, Registration, registration};
+use super::{
+    Blueprint, Platform, Refusal, Registration, preflight, registration, set_up_permission,
+};
 use crate::{Application, Error, GraphClient, Permission, SignInAudience};
 
 impl Blueprint {
     /// Compares the blueprint with the tenant and changes nothing.
     ///
-    /// What the tenant would refuse is found here, each with the step that mends it. A plan
-    /// without changes means that the tenant is as the blueprint wants it.
+    /// What the tenant would refuse is found here, each with the step that mends it: then nothing
+    /// can be applied. An [empty plan](Plan::is_empty), without changes and refusals, means that
+    /// the tenant is as the blueprint wants it.
     pub async fn plan(&self, graph: &GraphClient) -> Result<Plan, Error> {
+        let faults = self.faults();
+        if !faults.is_empty() {
+            return Ok(Plan::refused(self, faults));
+        }
         let tenant = TenantView::read(self, graph).await?;
         let mut plan = self.compare(&tenant, graph.pipeline().clock().now());
         let found = preflight::check(self, graph, &tenant).await?;
         plan.refusals = found.refusals;
         plan.notes.extend(found.notes);
+        // Whoever only looks need not be able to apply.
+        for missing in set_up_permission::missing(graph, &plan.changes).await? {
+            plan.notes.push(format!("to apply this: {missing}"));
+        }
         Ok(plan)
     }
 
@@ -200,6 +210,17 @@ impl Plan {
         self.changes.is_empty() && self.refusals.is_empty()
     }
 
+    /// The plan of a blueprint that has to be corrected before anybody is asked.
+    fn refused(blueprint: &Blueprint, refusals: Vec<Refusal>) -> Self {
+        Self {
+            display_name: blueprint.display_name.clone(),
+            target: Target::NotLookedUp,
+            changes: Vec::new(),
+            refusals,
+            notes: Vec::new(),
+        }
+    }
+
     fn note_extras(&mut self, what: &str, present: &[String], wanted: &[String]) {
         for extra in present.iter().filter(|uri| !wanted.contains(uri)) {
             self.notes.push(format!("{what} {extra} is kept"));
@@ -220,18 +241,23 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.display_name, self.target)?;
+        writeln!(f, "{}: {}", Line(&self.display_name), self.target)?;
         for change in &self.changes {
-            writeln!(f, "  {change}")?;
+            writeln!(f, "  {}", Line(change))?;
         }
         if self.is_empty() && !matches!(self.target, Target::Unreadable { .. }) {
             writeln!(f, "  nothing to do")?;
         }
         for refusal in &self.refusals {
-            writeln!(f, "  ! {refusal}\n    -> {}", refusal.remedy())?;
+            writeln!(
+                f,
+                "  ! {}\n    -> {}",
+                Line(refusal),
+                Line(&refusal.remedy())
+            )?;
         }
         for note in &self.notes {
-            writeln!(f, "  . {note}")?;
+            writeln!(f, "  . {}", Line(note))?;
         }
         Ok(())
     }
@@ -241,6 +267,8 @@ impl fmt::Display for Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
+    /// One that was not looked for, since the blueprint has to be corrected first.
+    NotLookedUp,
     /// One that is not there yet.
     New,
     /// One that an earlier apply made, maybe not to the end.
@@ -267,6 +295,7 @@ pub enum Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotLookedUp => f.write_str("to be corrected first"),
             Self::New => f.write_str("a new application"),
             Self::Existing { client_id, .. } => write!(f, "application {client_id}"),
             Self::Adopted { client_id, .. } => write!(f, "adopted application {client_id}"),
@@ -381,5 +410,20 @@ impl fmt::Display for Change {
                 )
             }
         }
+    }
+}
+
+/// A text in one line: names come from people, and a line break in one must not look like another
+/// line of the plan.
+struct Line<'a, T: fmt::Display + ?Sized>(&'a T);
+
+impl<T: fmt::Display + ?Sized> fmt::Display for Line<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let line: String = text
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .collect();
+        f.write_str(&line)
     }
 }

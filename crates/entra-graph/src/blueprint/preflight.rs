@@ -3,137 +3,13 @@
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
-use super::redirect_uri::{self, Platform, RedirectUriFault};
 use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
-use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Registration};
+use super::{Blueprint, CLIENT_ID_PLACEHOLDER, Refusal, Registration};
 use crate::{
     AppManagementPolicy, Application, CredentialRestriction, Error, Filter, GraphClient, Query,
-    RestrictionType, UnknownPermission,
+    RestrictionType,
 };
-
-/// Something that the tenant would refuse. Plain data.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The key of the blueprint cannot be a `uniqueName`.
-    #[error("the key {key:?} is empty, longer than 128 characters or contains a quote")]
-    Key {
-        /// The key.
-        key: String,
-    },
-    /// The display name is empty or longer than 120 characters.
-    #[error("the display name has {length} characters, not 1 to 120")]
-    DisplayName {
-        /// How many it has.
-        length: usize,
-    },
-    /// The host of an App ID URI is not a verified domain of the tenant.
-    #[error("App ID URI {uri}: {host} is not a verified domain of the tenant")]
-    UnverifiedHost {
-        /// The App ID URI.
-        uri: String,
-        /// Its host.
-        host: String,
-        /// The domains that would be accepted.
-        verified: Vec<String>,
-    },
-    /// A tenant policy accepts only the app's default App ID URIs.
-    #[error(
-        "App ID URI {uri}: a policy of the tenant accepts only api://<client id> and api://<tenant id>/<client id>"
-    )]
-    AppIdUriPolicy {
-        /// The App ID URI.
-        uri: String,
-    },
-    /// It is no URI of an accepted form.
-    #[error("App ID URI {uri} has a form that Entra does not accept")]
-    AppIdUriForm {
-        /// The App ID URI.
-        uri: String,
-    },
-    /// Another application has it.
-    #[error("App ID URI {uri} belongs to the application «{owner}»")]
-    AppIdUriTaken {
-        /// The App ID URI.
-        uri: String,
-        /// The display name of the other application.
-        owner: String,
-    },
-    /// A redirect URI would not be accepted.
-    #[error("{platform} redirect URI {uri}: {fault}")]
-    RedirectUri {
-        /// The platform.
-        platform: Platform,
-        /// The redirect URI.
-        uri: String,
-        /// What is wrong with it.
-        fault: RedirectUriFault,
-    },
-    /// Microsoft Graph has no such permission.
-    #[error(transparent)]
-    UnknownPermission(#[from] UnknownPermission),
-    /// A policy of the tenant forbids client secrets.
-    #[error("a policy of the tenant forbids client secrets")]
-    SecretsForbidden,
-    /// The secret would live longer than a policy of the tenant allows.
-    #[error("a client secret for {} days: a policy of the tenant allows {}", wanted.whole_days(), allowed.whole_days())]
-    SecretLifetime {
-        /// The lifetime in the blueprint.
-        wanted: Duration,
-        /// The longest lifetime that is allowed.
-        allowed: Duration,
-    },
-    /// The certificate lives longer than a policy of the tenant allows.
-    #[error("a certificate for {} days: a policy of the tenant allows {}", wanted.whole_days(), allowed.whole_days())]
-    CertificateLifetime {
-        /// The certificate's lifetime.
-        wanted: Duration,
-        /// The longest lifetime that is allowed.
-        allowed: Duration,
-    },
-    /// The certificate is over, or not valid yet.
-    #[error("the certificate is not valid now (valid until {})", not_after.date())]
-    CertificateNotValid {
-        /// Its end.
-        not_after: OffsetDateTime,
-    },
-}
-
-impl Refusal {
-    /// The one step that mends it.
-    pub fn remedy(&self) -> String {
-        match self {
-            Self::Key { .. } => "give the blueprint a short key of plain characters".to_owned(),
-            Self::DisplayName { .. } => "give the blueprint a shorter display name".to_owned(),
-            Self::UnverifiedHost { host, verified, .. } => format!(
-                "add and verify {host} under Settings > Domain names, or use api://{CLIENT_ID_PLACEHOLDER}; \
-                 verified today: {}",
-                verified.join(", ")
-            ),
-            Self::AppIdUriPolicy { .. } => format!(
-                "use api://{CLIENT_ID_PLACEHOLDER}, or exempt the app in the app management policy"
-            ),
-            Self::AppIdUriForm { .. } => {
-                format!("use https://<a verified domain> or api://{CLIENT_ID_PLACEHOLDER}")
-            }
-            Self::AppIdUriTaken { owner, .. } => {
-                format!("adopt the application «{owner}», or remove the URI from it")
-            }
-            Self::RedirectUri { fault, .. } => match fault {
-                RedirectUriFault::NotHttps => "serve the product by https".to_owned(),
-                RedirectUriFault::TwoPlatforms => "keep it under one platform".to_owned(),
-                _ => "correct the URI in the blueprint".to_owned(),
-            },
-            Self::UnknownPermission(unknown) => unknown.remedy(),
-            Self::SecretsForbidden => "let the blueprint use a certificate instead".to_owned(),
-            Self::SecretLifetime { allowed, .. } | Self::CertificateLifetime { allowed, .. } => {
-                format!("choose at most {} days", allowed.whole_days())
-            }
-            Self::CertificateNotValid { .. } => "generate a new certificate".to_owned(),
-        }
-    }
-}
 
 /// What a look ahead found.
 #[derive(Debug, Default)]
@@ -142,7 +18,7 @@ pub(super) struct Preflight {
     pub(super) notes: Vec<String>,
 }
 
-/// Checks that need nothing but the blueprint, then those that need the tenant.
+/// What this tenant would refuse.
 pub(super) async fn check(
     blueprint: &Blueprint,
     graph: &GraphClient,
@@ -150,45 +26,11 @@ pub(super) async fn check(
 ) -> Result<Preflight, Error> {
     let now = graph.pipeline().clock().now();
     let mut found = Preflight::default();
-    check_names(blueprint, &mut found);
-    check_redirect_uris(blueprint, &mut found);
     check_permissions(blueprint, tenant, &mut found);
     check_certificate(blueprint, now, &mut found);
     check_app_id_uris(blueprint, graph, tenant, &mut found).await?;
     check_policy(blueprint, graph, tenant, &mut found).await?;
     Ok(found)
-}
-
-fn check_names(blueprint: &Blueprint, found: &mut Preflight) {
-    if let Registration::Keyed(key) = &blueprint.registration
-        && (key.is_empty() || key.chars().count() > 128 || key.contains('\''))
-    {
-        found.refusals.push(Refusal::Key { key: key.clone() });
-    }
-    let length = blueprint.display_name.chars().count();
-    if !(1..=120).contains(&length) {
-        found.refusals.push(Refusal::DisplayName { length });
-    }
-}
-
-fn check_redirect_uris(blueprint: &Blueprint, found: &mut Preflight) {
-    for (index, (platform, uri)) in blueprint.redirect_uris.iter().enumerate() {
-        let twice = blueprint
-            .redirect_uris
-            .iter()
-            .take(index)
-            .any(|(other, same)| same == uri && other != platform);
-        let fault = match redirect_uri::check(*platform, uri) {
-            Err(fault) => fault,
-            Ok(()) if twice => RedirectUriFault::TwoPlatforms,
-            Ok(()) => continue,
-        };
-        found.refusals.push(Refusal::RedirectUri {
-            platform: *platform,
-            uri: uri.clone(),
-            fault,
-        });
-    }
 }
 
 fn check_permissions(blueprint: &Blueprint, tenant: &TenantView, found: &mut Preflight) {

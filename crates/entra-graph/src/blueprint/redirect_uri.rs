@@ -54,9 +54,12 @@ pub enum RedirectUriFault {
     /// It carries a fragment (RFC 6749 3.1.2).
     #[error("it carries a fragment")]
     Fragment,
-    /// It contains one of `! $ ' ( ) , ;` or a wildcard.
-    #[error("it contains one of ! $ ' ( ) , ; or a wildcard")]
+    /// It contains white space, one of `! $ ' ( ) , ;` or a wildcard.
+    #[error("it contains white space, one of ! $ ' ( ) , ; or a wildcard")]
     Character,
+    /// It carries a user or a password.
+    #[error("it carries a user name or a password")]
+    UserInfo,
     /// It is plain http beyond this machine.
     #[error("it must be https, or http on localhost")]
     NotHttps,
@@ -73,12 +76,17 @@ pub(super) fn check(platform: Platform, uri: &str) -> Result<(), RedirectUriFaul
     if uri.chars().count() > 256 {
         return Err(RedirectUriFault::TooLong);
     }
+    // The parser drops some white space silently; the registration would keep it.
+    let is_blank = |c: char| c.is_whitespace() || c.is_control();
+    if uri.contains(is_blank) || uri.contains(['!', '$', '\'', '(', ')', ',', ';', '*']) {
+        return Err(RedirectUriFault::Character);
+    }
     let url = Url::parse(uri).map_err(|_| RedirectUriFault::NotAUri)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(RedirectUriFault::UserInfo);
+    }
     if url.fragment().is_some() {
         return Err(RedirectUriFault::Fragment);
-    }
-    if uri.contains(['!', '$', '\'', '(', ')', ',', ';', '*']) {
-        return Err(RedirectUriFault::Character);
     }
     match (url.scheme(), platform) {
         ("https", _) => Ok(()),
