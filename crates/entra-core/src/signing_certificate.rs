@@ -48,7 +48,8 @@ struct Inner {
 }
 
 impl SigningCertificate {
-    /// Generates an RSA key and a self-signed certificate that is valid from `now`.
+    /// Generates an RSA key and a self-signed certificate that is valid from `now`, which a
+    /// [`Clock`](crate::Clock) tells: `SystemClock.now()`.
     ///
     /// It takes a fraction of a second of processor time, more for larger keys: call it on a
     /// thread that may block.

@@ -7,6 +7,31 @@
 //! says what was asked. [`Server`] puts the same value behind TLS; the program of this crate is
 //! made of it.
 //!
+//! ```
+//! use entra_core::{
+//!     Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, Pipeline, Tenant,
+//!     TokenRequest,
+//! };
+//! use entra_emulator::{Emulator, Fault, FaultRule, Seed};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let tenant = Emulator::new(Seed::default());
+//! let app = tenant.setup_app(); // it holds every application permission
+//! let client = ConfidentialClient::new(
+//!     Authority::new(tenant.cloud(), Tenant::parse(&tenant.tenant_id())?),
+//!     ClientId::parse(&app.client_id)?,
+//!     ClientCredential::secret(ClientSecret::try_from(&app.client_secret)?),
+//!     // The tenant in place of the network, and its clock: waits cost no time.
+//!     Pipeline::new(tenant.clone()).with_clock(tenant.clock()),
+//! )?;
+//! tenant.faults().inject(FaultRule::new("*/token", Fault::ThrottledText).with_times(1))?;
+//! client.token(&TokenRequest::new([tenant.cloud().graph_scope()])).await?;
+//! assert_eq!(tenant.journal().entries().len(), 2); // once throttled, once answered
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! What it does follows Microsoft's documentation, and each file names its sources. What could
 //! not be verified is listed in the README. A path or an option that it does not know is an error
 //! that says so, never an empty answer.

@@ -33,8 +33,10 @@ impl Blueprint {
         test.findings
     }
 
-    /// Waits until tokens carry every application permission of the blueprint, for as long as
-    /// Entra may take to spread a consent that was given just now.
+    /// Waits until tokens carry every application permission of the blueprint: Entra takes from
+    /// seconds to some minutes to spread a consent that was given just now, and a credential as
+    /// well. It asks for a new token each second and gives up after five minutes with
+    /// [`Error::NotReplicated`]; any other refusal of the sign-in ends it at once.
     pub async fn wait_until_effective(&self, client: &ConfidentialClient) -> Result<(), Error> {
         let graph = runtime_graph(client);
         let request = TokenRequest::new([graph.cloud().graph_scope()]).bypassing_cache();

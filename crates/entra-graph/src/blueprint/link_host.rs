@@ -66,7 +66,7 @@ impl IssuedSecret {
 }
 
 /// A [`LinkHost`] that keeps the secret in memory and reports no progress: for tests and for
-/// programs that store it themselves once [`apply`](Blueprint::apply) returned.
+/// programs that store it themselves once [`apply`](super::Blueprint::apply) returned.
 #[derive(Debug, Default)]
 pub struct MemoryHost {
     secret: Mutex<Option<IssuedSecret>>,

@@ -66,8 +66,9 @@ pub struct Blueprint {
 impl Blueprint {
     /// A blueprint under a key that stays the same for ever, and a name that people see.
     ///
-    /// The key becomes the application's `uniqueName`: two applies with one key end in one
-    /// application, also when the first was interrupted. A product that is linked several times
+    /// The key becomes the application's `uniqueName`: 1 to 128 letters, digits, dots, hyphens and
+    /// underscores. Two applies with one key end in one application, also when the first was
+    /// interrupted. A product that is linked several times
     /// to one tenant makes the key different, with its own host name for example.
     pub fn new(key: impl Into<String>, display_name: impl Into<String>) -> Self {
         Self {
@@ -139,8 +140,8 @@ impl Blueprint {
         self
     }
 
-    /// Wants a client secret that is valid for `lifetime`. Its value goes to
-    /// [`LinkHost::keep_secret`] once.
+    /// Wants a client secret that is valid for `lifetime` (a [`time::Duration`], one hour to ten
+    /// years). Its value goes to [`LinkHost::keep_secret`] once.
     #[must_use]
     pub fn with_secret(mut self, lifetime: Duration) -> Self {
         self.secret = Some(SecretDeclaration {

@@ -185,3 +185,36 @@ async fn nouns_read_what_graph_sends() {
     );
     assert_eq!(casted.headers["consistencylevel"], "eventual");
 }
+
+#[tokio::test]
+async fn a_429_in_plain_text_is_throttling_and_no_broken_proxy() {
+    let fake = Fake::new(|_| {
+        Ok(http::Response::builder()
+            .status(429)
+            .header("retry-after", "7")
+            .header("content-type", "text/plain")
+            .body("Too Many Requests".into())
+            .unwrap())
+    });
+    let error = fake.client().organization().get().await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(429));
+    assert!(
+        !error.admin_hint().contains("proxy"),
+        "{}",
+        error.admin_hint()
+    );
+}
+
+#[tokio::test]
+async fn an_id_with_a_control_character_is_refused_before_it_names_another_object() {
+    let fake = Fake::script([]);
+    let client = fake.client();
+    let error = client
+        .applications()
+        .by_unique_name("a\tb")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest(_)), "{error:?}");
+    assert_eq!(fake.seen().len(), 0);
+}
