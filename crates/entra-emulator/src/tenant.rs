@@ -140,9 +140,11 @@ impl Tenant {
             .or_else(|| rows.get(id.to_ascii_lowercase().as_str()))
     }
 
-    /// The first object of a kind whose property has this text, compared without case.
+    /// The first object of a kind whose property has this text, compared without case. An empty
+    /// text names nothing: it would be that of every object without the property.
     pub(crate) fn find(&self, kind: Kind, property: &str, text: &str) -> Option<&Object> {
         self.all(kind)
+            .filter(|_| !text.is_empty())
             .find(|object| text_of(object, property).eq_ignore_ascii_case(text))
     }
 

@@ -551,6 +551,30 @@ async fn a_good_connection_passes_every_check_in_order() {
 }
 
 #[tokio::test]
+async fn a_check_of_the_product_runs_after_the_others_whatever_they_found() {
+    let tenant = LocalTenant::new();
+    let unknown = ClientId::parse("99999999-9999-4999-8999-999999999999").unwrap();
+    let secret = ClientCredential::secret(ClientSecret::parse("some~secret").unwrap());
+    let blueprint = help_desk().with_probe(std::sync::Arc::new(OwnServer));
+    let findings = blueprint
+        .test_connection(&tenant.client(unknown, secret))
+        .await;
+    assert_eq!(findings.len(), ALL_CHECKS.len() + 1);
+    assert_eq!(findings.last().unwrap().check, "own server");
+}
+
+/// A check that a product brings.
+#[derive(Debug)]
+struct OwnServer;
+
+#[async_trait::async_trait]
+impl entra_core::Probe for OwnServer {
+    async fn run(&self) -> Finding {
+        Finding::passed("own server", "it is reachable")
+    }
+}
+
+#[tokio::test]
 async fn each_thing_that_is_wrong_fails_its_own_check_with_a_remedy() {
     let tenant = LocalTenant::new();
     let app = tenant.emulator.setup_app();
@@ -750,6 +774,49 @@ async fn a_set_up_credential_that_may_not_consent_is_noticed_before_anything_is_
             .unwrap()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn a_set_up_credential_that_owns_its_applications_may_not_change_those_of_others() {
+    let tenant = LocalTenant::new();
+    let host = MemoryHost::default();
+    let setup = Blueprint::new("setup", "Owner")
+        .with_permission(Permission::application("Application.ReadWrite.OwnedBy"))
+        .with_permission(Permission::application("Application.Read.All"))
+        .with_secret(Duration::days(1));
+    let everything = tenant.setup_graph();
+    let linked = setup.apply(&everything, &host).await.unwrap();
+    let others = Blueprint::new("others", "Of another owner");
+    others
+        .apply(&everything, &MemoryHost::default())
+        .await
+        .unwrap();
+    let client = tenant.client(
+        linked.client_id,
+        host.secret().unwrap().credential().unwrap(),
+    );
+    setup.wait_until_effective(&client).await.unwrap();
+    let graph = GraphClient::new(
+        &tenant.emulator.cloud(),
+        std::sync::Arc::new(client),
+        tenant.pipeline(),
+    );
+    let error = others
+        .with_web_redirect_uri("https://mine.example/")
+        .apply(&graph, &MemoryHost::default())
+        .await
+        .unwrap_err();
+    assert!(error.is_forbidden(), "{error:?}");
+    let named = Application {
+        display_name: Some("Mine".to_owned()),
+        ..Application::default()
+    };
+    let error = graph
+        .applications()
+        .upsert("others", &named)
+        .await
+        .unwrap_err();
+    assert!(error.is_forbidden(), "{error:?}");
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ impl Blueprint {
     /// Tests the link as the product will use it: with its own credential, past every cache.
     ///
     /// The findings come in this order: network, tenant, credential and application (the sign-in
-    /// tells them apart), clock, the credential's end, each permission by name, Microsoft Graph.
+    /// tells them apart), clock, the credential's end, each permission by name, Microsoft Graph,
+    /// and then those of [`with_probe`](Self::with_probe).
     /// What depends on a failed check is skipped, and says so. It fails never: not being able to
     /// look is a finding too.
     pub async fn test_connection(&self, client: &ConfidentialClient) -> Vec<Finding> {
@@ -30,6 +31,9 @@ impl Blueprint {
             findings: Vec::new(),
         };
         test.run().await;
+        for probe in &self.probes {
+            test.findings.push(probe.run().await);
+        }
         test.findings
     }
 

@@ -29,7 +29,9 @@ pub use plan::{Change, Plan, Target};
 pub use redirect_uri::{Platform, RedirectUriFault};
 pub use refusal::Refusal;
 
-use entra_core::{Certificate, ClientId};
+use std::sync::Arc;
+
+use entra_core::{Certificate, ClientId, Probe};
 use time::Duration;
 
 use crate::{Permission, PermissionKind, SignInAudience};
@@ -61,6 +63,7 @@ pub struct Blueprint {
     permissions: Vec<Permission>,
     secret: Option<SecretDeclaration>,
     certificate: Option<Certificate>,
+    probes: Vec<Arc<dyn Probe>>,
 }
 
 impl Blueprint {
@@ -81,6 +84,7 @@ impl Blueprint {
             permissions: Vec::new(),
             secret: None,
             certificate: None,
+            probes: Vec::new(),
         }
     }
 
@@ -166,6 +170,14 @@ impl Blueprint {
     #[must_use]
     pub fn with_certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = Some(certificate);
+        self
+    }
+
+    /// Adds a check of the product's own to [`test_connection`](Self::test_connection), that its
+    /// server is reachable from outside for example. It runs after the others, whatever they found.
+    #[must_use]
+    pub fn with_probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probes.push(probe);
         self
     }
 
