@@ -24,12 +24,34 @@ pub struct Arguments {
     /// The cloud of the tenant, for example public or us-government.
     #[arg(long, default_value = "public")]
     cloud: String,
+    /// Sign-in and Microsoft Graph at one address of your own, as `entra-emulator` prints it.
+    #[arg(long, requires = "tenant", conflicts_with = "cloud")]
+    endpoint: Option<String>,
+    /// PEM file with the certificate authority of that address.
+    #[arg(long, requires = "endpoint")]
+    ca: Option<std::path::PathBuf>,
     /// Client secret of the set-up application.
     #[arg(long, env = "ENTRA_CLIENT_SECRET", hide_env_values = true)]
     client_secret: Option<String>,
     /// PEM file with the certificate and the private key of the set-up application.
-    #[arg(long, env = "ENTRA_CERTIFICATE")]
+    #[arg(long, env = "ENTRA_CERTIFICATE", hide_env_values = true)]
     certificate: Option<std::path::PathBuf>,
+}
+
+impl Arguments {
+    fn cloud(&self) -> Result<Cloud, Box<dyn Error>> {
+        let Some(endpoint) = &self.endpoint else {
+            let mut built_in = Cloud::all().into_iter();
+            return built_in
+                .find(|cloud| cloud.name() == self.cloud)
+                .ok_or_else(|| format!("there is no cloud named {}", self.cloud).into());
+        };
+        let cloud = Cloud::custom(endpoint, endpoint)?;
+        Ok(match &self.ca {
+            Some(path) => cloud.with_root_ca_pem(std::fs::read_to_string(path)?),
+            None => cloud,
+        })
+    }
 }
 
 /// A tenant, and a Graph client with the set-up credential.
@@ -66,10 +88,7 @@ impl TenantAccess {
         tenant: Tenant,
         client_id: ClientId,
     ) -> Result<Self, Box<dyn Error>> {
-        let cloud = Cloud::all()
-            .into_iter()
-            .find(|cloud| cloud.name() == arguments.cloud)
-            .ok_or_else(|| format!("there is no cloud named {}", arguments.cloud))?;
+        let cloud = arguments.cloud()?;
         let credential = match (&arguments.client_secret, &arguments.certificate) {
             (_, Some(path)) => {
                 let pem = Secret::new(std::fs::read_to_string(path)?);

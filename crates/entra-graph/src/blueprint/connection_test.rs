@@ -19,7 +19,7 @@ use crate::{Application, Error, GraphClient, Permission, PermissionKind, Query};
 impl Blueprint {
     /// Tests the link as the product will use it: with its own credential, past every cache.
     ///
-    /// The findings come in this order: network, tenant, credential and application (the sign-in
+    /// The findings come in this order: network, tenant, application and credential (the sign-in
     /// tells them apart), clock, the credential's end, each permission by name, Microsoft Graph,
     /// and then those of [`with_probe`](Self::with_probe).
     /// What depends on a failed check is skipped, and says so. It fails never: not being able to
