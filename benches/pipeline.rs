@@ -3,8 +3,9 @@
 //! Two measures. Over an HTTP client that answers at once, the pipeline's own cost stands alone:
 //! the goal is at most 1.5 µs and 4 allocations. Over the network (loopback, HTTP/1.1, a body of
 //! 1.5 KB, one after the other) it is compared with reqwest that sends the same headers with the
-//! same timeout: the goal is 1.5 µs for pipeline and client together. The server runs on a thread
-//! of its own.
+//! same timeout: the goal is at most 9 % more for pipeline and client together. The server runs on
+//! a thread of its own. Microseconds of this part do not travel: the same loopback exchange took
+//! 12 µs in one run and 40 µs in another.
 
 #[path = "loopback.rs"]
 mod loopback;
@@ -97,8 +98,8 @@ fn over_the_network() {
         31,
         1000,
     );
-    let over = (sides[1].min() - sides[0].min()) / 1000.0;
-    goal("microseconds over reqwest", over, 1.5);
+    let ratio = sides[1].min() / sides[0].min();
+    goal("times reqwest", ratio, 1.09);
 }
 
 /// One call, made again and again.
