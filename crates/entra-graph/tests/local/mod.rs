@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use entra_core::{
-    Authority, ClientCredential, ClientId, ClientSecret, ConfidentialClient, HttpClient, Pipeline,
-    Tenant,
+    Authority, CertificateOptions, ClientCredential, ClientId, ClientSecret, Clock as _,
+    ConfidentialClient, HttpClient, Pipeline, SigningCertificate, Tenant,
 };
 use entra_emulator::{Emulator, Seed};
-use entra_graph::GraphClient;
+use entra_graph::{Blueprint, GraphClient, Linked, MemoryHost, Permission};
+use time::Duration;
 
 /// A tenant, and what a test reaches it with.
 pub(crate) struct LocalTenant {
@@ -67,6 +68,26 @@ impl LocalTenant {
         GraphClient::new(&self.emulator.cloud(), Arc::new(credential), pipeline)
     }
 
+    /// Applies a blueprint with the set-up credential, and returns the product's own client once
+    /// its consent is effective.
+    pub(crate) async fn link(&self, blueprint: &Blueprint) -> (Linked, ConfidentialClient) {
+        let host = MemoryHost::default();
+        let linked = blueprint.apply(&self.setup_graph(), &host).await.unwrap();
+        let credential = host.secret().unwrap().credential().unwrap();
+        let client = self.client(linked.client_id, credential);
+        blueprint.wait_until_effective(&client).await.unwrap();
+        (linked, client)
+    }
+
+    /// Graph with a product's own credential.
+    pub(crate) fn graph_of(&self, client: &ConfidentialClient) -> GraphClient {
+        GraphClient::new(
+            &self.emulator.cloud(),
+            Arc::new(client.clone()),
+            self.pipeline(),
+        )
+    }
+
     /// The tenant's default domain.
     pub(crate) async fn domain(&self) -> String {
         let organization = self.setup_graph().organization().get().await.unwrap();
@@ -76,4 +97,17 @@ impl LocalTenant {
             .find(|domain| domain.is_default == Some(true));
         default.unwrap().name.unwrap()
     }
+}
+
+/// A product with one permission of each kind and a secret.
+pub(crate) fn help_desk() -> Blueprint {
+    Blueprint::new("help-desk", "Help Desk")
+        .with_permission(Permission::application("User.Read.All"))
+        .with_permission(Permission::delegated("openid"))
+        .with_secret(Duration::days(90))
+}
+
+pub(crate) fn certificate(tenant: &LocalTenant) -> SigningCertificate {
+    let now = tenant.emulator.clock().now();
+    SigningCertificate::generate(&CertificateOptions::new("Test"), now).unwrap()
 }
