@@ -160,6 +160,18 @@ pub struct RequestIds {
     pub request_id: Option<String>,
 }
 
+impl RequestIds {
+    /// The ids in the headers of an answer. Graph sends `request-id`, the sign-in service
+    /// `x-ms-request-id`; both echo `client-request-id` where they are asked to.
+    pub fn from_headers(headers: &http::HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+        Self {
+            client_request_id: text("client-request-id").unwrap_or_default(),
+            request_id: text("request-id").or_else(|| text("x-ms-request-id")),
+        }
+    }
+}
+
 impl fmt::Display for RequestIds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(id) = &self.request_id {

@@ -329,7 +329,7 @@ impl<'a> Run<'a> {
         response: http::Response<Bytes>,
         token: Option<AccessToken>,
     ) -> Result<Step, Error> {
-        let ids = self.ids(service_request_id(response.headers()));
+        let ids = self.ids(RequestIds::from_headers(response.headers()).request_id);
         let now = self.pipeline.clock.now();
         let refusal = ErrorResponse::read(host, self.attempts, ids, response, now);
         tracing::debug!(
@@ -452,13 +452,6 @@ fn copy_of(request: &http::Request<Bytes>) -> http::Request<Bytes> {
 
 fn is_final(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::NOT_MODIFIED
-}
-
-/// Graph sends `request-id`, the sign-in service `x-ms-request-id`.
-pub(crate) fn service_request_id(headers: &http::HeaderMap) -> Option<String> {
-    ["request-id", "x-ms-request-id"]
-        .iter()
-        .find_map(|name| Some(headers.get(*name)?.to_str().ok()?.to_owned()))
 }
 
 /// A number between 0 and 1 that nobody needs to be unable to guess.

@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 use crate::aadsts::{class_of, codes_in, explain_aadsts};
 use crate::client_credential::Proof;
 use crate::error::{ErrorResponse, RequestIds};
-use crate::pipeline::{CallSettings, service_request_id};
+use crate::pipeline::CallSettings;
 use crate::token::TokenData;
 use crate::{
     Authority, ClientCredential, ClientId, Error, Explanation, Operation, Pipeline, RetryClass,
@@ -130,10 +130,7 @@ impl TokenEndpoint {
             host: self.host(),
             status: response.status(),
             what: what.to_owned(),
-            ids: RequestIds {
-                client_request_id: echoed_client_request_id(response.headers()),
-                request_id: service_request_id(response.headers()),
-            },
+            ids: RequestIds::from_headers(response.headers()),
             source: match source {
                 Some(error) => Some(Arc::new(Unreadable::from(error))),
                 None => None,
@@ -434,14 +431,6 @@ fn optional_seconds<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
     seconds(deserializer).map(Some)
-}
-
-fn echoed_client_request_id(headers: &http::HeaderMap) -> String {
-    headers
-        .get("client-request-id")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// RFC 7523 2.2.

@@ -432,10 +432,7 @@ impl Run {
     fn read(&self, response: WireResponse) -> Result<BatchAnswer, Error> {
         let headers = response.header_map();
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut ids = RequestIds::default();
-        let id = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
-        ids.request_id = id("request-id");
-        ids.client_request_id = id("client-request-id").unwrap_or_default();
+        let ids = RequestIds::from_headers(&headers);
         if status.is_success() {
             return Ok(BatchAnswer {
                 status,

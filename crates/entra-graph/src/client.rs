@@ -359,16 +359,9 @@ pub(crate) struct Response {
 
 impl Response {
     fn new(response: http::Response<Bytes>) -> Self {
-        let header = |name: &str| {
-            let value = response.headers().get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
-        let mut ids = RequestIds::default();
-        ids.request_id = header("request-id");
-        ids.client_request_id = header("client-request-id").unwrap_or_default();
         Self {
             status: response.status(),
-            ids,
+            ids: RequestIds::from_headers(response.headers()),
             body: response.into_body(),
         }
     }
