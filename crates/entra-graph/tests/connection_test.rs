@@ -55,6 +55,20 @@ async fn an_adopted_application_plans_and_tests_with_its_own_credential() {
 }
 
 #[tokio::test]
+async fn what_may_not_be_read_is_no_empty_plan() {
+    let tenant = LocalTenant::new();
+    let apps = tenant.emulator.apps();
+    let (other, own) = (&apps[0], &apps[1]);
+    let credential = ClientCredential::secret(ClientSecret::try_from(&own.client_secret).unwrap());
+    let client = tenant.client(ClientId::parse(&own.client_id).unwrap(), credential);
+    let adopted = help_desk().adopt(ClientId::parse(&other.client_id).unwrap());
+    let plan = adopted.plan(&tenant.graph_of(&client)).await.unwrap();
+    assert_eq!(plan.changes, []);
+    assert!(!plan.is_empty());
+    assert!(!plan.to_string().contains("nothing to do"), "{plan}");
+}
+
+#[tokio::test]
 async fn a_good_connection_passes_every_check_in_order() {
     let tenant = LocalTenant::new();
     let (_, client) = tenant.link(&help_desk()).await;

@@ -8,10 +8,7 @@ use time::OffsetDateTime;
 use super::registration::has_certificate;
 use super::secret_state::{Announced, Announcement, SecretState};
 use super::tenant_view::TenantView;
-use super::{
-    Blueprint, IssuedSecret, LinkHost, Progress, Registration, SecretDeclaration, preflight,
-    set_up_permission,
-};
+use super::{Blueprint, IssuedSecret, LinkHost, Progress, Registration, SecretDeclaration};
 use crate::{
     Application, Error, GraphClient, NewKey, Permission, PermissionId, RecentlyCreated, Upserted,
 };
@@ -35,10 +32,9 @@ impl Blueprint {
         if !faults.is_empty() {
             return Err(Error::Refused(faults.into()));
         }
-        let tenant = TenantView::read(self, graph).await?;
-        let mut refusals = preflight::check(self, graph, &tenant).await?.refusals;
-        let plan = self.compare(&tenant, graph.pipeline().clock().now());
-        refusals.extend(set_up_permission::missing(graph, &plan.changes).await?);
+        let survey = self.survey(graph).await?;
+        let mut refusals = survey.plan.refusals;
+        refusals.extend(survey.missing);
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals.into()));
         }
@@ -46,7 +42,7 @@ impl Blueprint {
             blueprint: self,
             graph,
             host,
-            tenant: &tenant,
+            tenant: &survey.tenant,
         };
         let application = steps.registration().await?;
         let (client_id, object_id) = ids(&application)?;

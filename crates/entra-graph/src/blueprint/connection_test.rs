@@ -11,10 +11,12 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
+use super::Blueprint;
 use super::tenant_view::TenantView;
 use super::token_claims::TokenClaims;
-use super::{Blueprint, Registration};
-use crate::{Application, Error, GraphClient, Permission, PermissionKind, Query};
+use crate::{
+    Application, Error, GraphClient, Permission, PermissionCatalog, PermissionKind, Query,
+};
 
 impl Blueprint {
     /// Tests the link as the product will use it: with its own credential, past every cache.
@@ -92,10 +94,12 @@ impl ConnectionTest<'_> {
             return;
         };
         self.clock();
-        let own = self.own_view(&token).await;
+        let claims = TokenClaims::read(&token);
+        let own = self.own_view(claims.as_ref()).await;
         self.credential_end(&own);
-        self.permissions(&token, &own);
-        self.graph(&token).await;
+        self.permissions(claims.as_ref(), &own);
+        self.graph(claims.map(|claims| claims.roles).unwrap_or_default())
+            .await;
     }
 
     /// The tenant's metadata needs no credential, so it tells the network from the tenant.
@@ -130,7 +134,7 @@ impl ConnectionTest<'_> {
                 return false;
             }
             Err(error) => {
-                self.push(core_failure("network", &error));
+                self.push(failure("network", &error.into()));
                 return false;
             }
         };
@@ -209,7 +213,7 @@ impl ConnectionTest<'_> {
                 None
             }
             Err(error) => {
-                self.push(core_failure("credential", &error));
+                self.push(failure("credential", &error.into()));
                 None
             }
         }
@@ -251,19 +255,25 @@ impl ConnectionTest<'_> {
 
     /// What the application may read of itself. Where a permission is neither in the token nor
     /// among the grants it looks again: lists of grants are stale for a while.
-    async fn own_view(&self, token: &AccessToken) -> OwnView {
-        let roles = TokenClaims::read(token).map(|claims| claims.roles);
+    async fn own_view(&self, claims: Option<&TokenClaims>) -> OwnView {
+        let graph = runtime_graph(self.client);
+        let own = self.blueprint.clone().adopt(*self.client.client_id());
+        let Ok(catalog) = PermissionCatalog::read(&graph).await.map(Arc::new) else {
+            return OwnView { tenant: None };
+        };
         let mut looks = 1;
         loop {
-            let own = OwnView::read(self.blueprint, self.client).await;
-            let is_missing = |permission: &Permission| {
-                let in_token = roles
-                    .as_ref()
-                    .is_some_and(|roles| roles.contains(permission.name()));
-                !in_token && own.is_granted(permission) == Some(false)
+            let tenant = TenantView::read_with(Arc::clone(&catalog), &own, &graph).await;
+            let view = OwnView {
+                tenant: tenant.ok(),
             };
-            if looks == LOOKS || !self.blueprint.application_permissions().any(is_missing) {
-                return own;
+            let is_missing = |permission: &Permission| {
+                let in_token =
+                    claims.is_some_and(|claims| claims.roles.contains(permission.name()));
+                !in_token && view.is_granted(permission) == Some(false)
+            };
+            if looks == LOOKS || !own.application_permissions().any(is_missing) {
+                return view;
             }
             looks += 1;
             self.client.pipeline().clock().sleep(BETWEEN_LOOKS).await;
@@ -298,12 +308,11 @@ impl ConnectionTest<'_> {
         self.push(finding);
     }
 
-    fn permissions(&mut self, token: &AccessToken, own: &OwnView) {
-        let claims = TokenClaims::read(token);
+    fn permissions(&mut self, claims: Option<&TokenClaims>, own: &OwnView) {
         for permission in self.blueprint.permissions() {
             let check = check_name(permission);
             let finding = if permission.kind() == PermissionKind::Application {
-                application_permission(check, permission, claims.as_ref(), own)
+                application_permission(check, permission, claims, own)
             } else {
                 delegated_permission(check, permission, own)
             };
@@ -312,10 +321,7 @@ impl ConnectionTest<'_> {
     }
 
     /// One cheap read that the granted permissions allow.
-    async fn graph(&mut self, token: &AccessToken) {
-        let roles = TokenClaims::read(token)
-            .map(|claims| claims.roles)
-            .unwrap_or_default();
+    async fn graph(&mut self, roles: BTreeSet<String>) {
         let graph = runtime_graph(self.client);
         let query = || Query::new().top(1).select(["id"]);
         let has = |names: &[&str]| names.iter().any(|name| roles.contains(*name));
@@ -344,7 +350,7 @@ impl ConnectionTest<'_> {
             Err(error) if error.is_forbidden() && !self.expects_read() => {
                 Finding::passed(GRAPH, format!("{host} answers"))
             }
-            Err(error) => graph_failure(GRAPH, &error),
+            Err(error) => failure(GRAPH, &error),
         };
         self.push(finding);
     }
@@ -380,13 +386,6 @@ struct OwnView {
 }
 
 impl OwnView {
-    async fn read(blueprint: &Blueprint, client: &ConfidentialClient) -> Self {
-        let mut own = blueprint.clone();
-        own.registration = Registration::Adopted(*client.client_id());
-        let tenant = TenantView::read(&own, &runtime_graph(client)).await.ok();
-        Self { tenant }
-    }
-
     fn application(&self) -> Option<&Application> {
         self.tenant.as_ref()?.application.as_ref()
     }
@@ -465,14 +464,7 @@ fn check_of(kind: TokenErrorKind) -> &'static str {
     }
 }
 
-fn core_failure(check: &'static str, error: &entra_core::Error) -> Finding {
-    let request_id = error.request_ids().and_then(|ids| ids.request_id.clone());
-    Finding::failed(check, error_chain(error))
-        .with_remedy(error.admin_hint())
-        .with_request_id(request_id)
-}
-
-fn graph_failure(check: &'static str, error: &Error) -> Finding {
+fn failure(check: &'static str, error: &Error) -> Finding {
     let request_id = error.request_ids().and_then(|ids| ids.request_id.clone());
     Finding::failed(check, error_chain(error))
         .with_remedy(error.admin_hint())

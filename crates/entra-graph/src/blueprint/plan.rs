@@ -7,9 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
-use super::{
-    Blueprint, Platform, Refusal, Registration, preflight, registration, set_up_permission,
-};
+use super::{Blueprint, Platform, Refusal, preflight, registration, set_up_permission};
 use crate::{Application, Error, GraphClient, Permission, SignInAudience};
 
 impl Blueprint {
@@ -23,16 +21,31 @@ impl Blueprint {
         if !faults.is_empty() {
             return Ok(Plan::refused(self, faults));
         }
+        let Survey {
+            mut plan, missing, ..
+        } = self.survey(graph).await?;
+        // Whoever only looks need not be able to apply.
+        let notes = missing
+            .iter()
+            .map(|found| format!("to apply this: {found}"));
+        plan.notes.extend(notes);
+        Ok(plan)
+    }
+
+    /// Everything that is asked of the tenant before a change, of a blueprint without faults.
+    pub(super) async fn survey(&self, graph: &GraphClient) -> Result<Survey, Error> {
+        let now = graph.pipeline().clock().now();
         let tenant = TenantView::read(self, graph).await?;
-        let mut plan = self.compare(&tenant, graph.pipeline().clock().now());
+        let mut plan = self.compare(&tenant, now);
         let found = preflight::check(self, graph, &tenant).await?;
         plan.refusals = found.refusals;
         plan.notes.extend(found.notes);
-        // Whoever only looks need not be able to apply.
-        for missing in set_up_permission::missing(graph, &plan.changes).await? {
-            plan.notes.push(format!("to apply this: {missing}"));
-        }
-        Ok(plan)
+        let missing = set_up_permission::missing(graph, &plan.changes).await?;
+        Ok(Survey {
+            tenant,
+            plan,
+            missing,
+        })
     }
 
     /// What differs, without a question to the tenant.
@@ -74,7 +87,7 @@ impl Blueprint {
     }
 
     fn compare_registration(&self, plan: &mut Plan, application: &Application) {
-        let is_ours = matches!(self.registration, Registration::Keyed(_));
+        let is_ours = !self.is_adopted();
         if is_ours && application.display_name.as_deref() != Some(&self.display_name) {
             plan.changes.push(Change::Rename {
                 from: application.display_name.clone().unwrap_or_default(),
@@ -188,6 +201,14 @@ impl Blueprint {
     }
 }
 
+/// What was found before a change.
+pub(super) struct Survey {
+    pub(super) tenant: TenantView,
+    pub(super) plan: Plan,
+    /// What the credential lacks to apply the plan.
+    pub(super) missing: Vec<Refusal>,
+}
+
 /// The difference between a blueprint and a tenant. Its `Display` is made for an administrator.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -205,9 +226,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do. What the caller may not read is not known to be so.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.refusals.is_empty()
+        let is_known = !matches!(self.target, Target::Unreadable { .. });
+        is_known && self.changes.is_empty() && self.refusals.is_empty()
     }
 
     /// The plan of a blueprint that has to be corrected before anybody is asked.
@@ -245,7 +267,7 @@ impl fmt::Display for Plan {
         for change in &self.changes {
             writeln!(f, "  {}", Line(change))?;
         }
-        if self.is_empty() && !matches!(self.target, Target::Unreadable { .. }) {
+        if self.is_empty() {
             writeln!(f, "  nothing to do")?;
         }
         for refusal in &self.refusals {

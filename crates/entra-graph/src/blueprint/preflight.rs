@@ -33,6 +33,18 @@ pub(super) async fn check(
     Ok(found)
 }
 
+/// The App ID URIs that have to be added and that depend on the tenant: those with the client id
+/// in them are accepted everywhere.
+fn tenant_uris<'a>(blueprint: &'a Blueprint, application: Option<&Application>) -> Vec<&'a String> {
+    let present = application.and_then(|app| app.identifier_uris.as_deref());
+    blueprint
+        .app_id_uris
+        .iter()
+        .filter(|uri| !present.unwrap_or_default().contains(uri))
+        .filter(|uri| !uri.contains(CLIENT_ID_PLACEHOLDER))
+        .collect()
+}
+
 fn check_permissions(blueprint: &Blueprint, tenant: &TenantView, found: &mut Preflight) {
     for permission in &blueprint.permissions {
         if let Err(unknown) = tenant.catalog.resolve(permission) {
@@ -58,16 +70,7 @@ async fn check_app_id_uris(
     tenant: &TenantView,
     found: &mut Preflight,
 ) -> Result<(), Error> {
-    let present = tenant
-        .application
-        .as_ref()
-        .and_then(|app| app.identifier_uris.clone())
-        .unwrap_or_default();
-    let wanted: Vec<&String> = blueprint
-        .app_id_uris
-        .iter()
-        .filter(|uri| !present.contains(uri) && !uri.contains(CLIENT_ID_PLACEHOLDER))
-        .collect();
+    let wanted = tenant_uris(blueprint, tenant.application.as_ref());
     if wanted.is_empty() {
         return Ok(());
     }
@@ -87,16 +90,13 @@ async fn check_app_id_uris(
         .map(str::to_ascii_lowercase)
         .collect();
     for uri in wanted {
-        match unverified_host(uri, &verified, organization.id.map(|id| id.to_string())) {
-            Form::Accepted => {}
-            Form::Unknown => found
-                .refusals
-                .push(Refusal::AppIdUriForm { uri: uri.clone() }),
-            Form::UnverifiedHost(host) => found.refusals.push(Refusal::UnverifiedHost {
+        let tenant_id = organization.id.map(|id| id.to_string());
+        if let Some(host) = unverified_host(uri, &verified, tenant_id) {
+            found.refusals.push(Refusal::UnverifiedHost {
                 uri: uri.clone(),
                 host,
                 verified: verified.clone(),
-            }),
+            });
         }
         if let Some(owner) = owner_of(blueprint, graph, uri).await? {
             found.refusals.push(Refusal::AppIdUriTaken {
@@ -108,30 +108,16 @@ async fn check_app_id_uris(
     Ok(())
 }
 
-/// What a tenant thinks of an App ID URI.
-enum Form {
-    Accepted,
-    UnverifiedHost(String),
-    Unknown,
-}
-
-fn unverified_host(uri: &str, verified: &[String], tenant_id: Option<String>) -> Form {
-    let Ok(url) = Url::parse(uri) else {
-        return Form::Unknown;
-    };
-    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else {
-        return Form::Unknown;
-    };
+/// The host of an App ID URI, unless the tenant may use it. The blueprint's own checks have made
+/// sure that there is one, below `https` or `api`.
+fn unverified_host(uri: &str, verified: &[String], tenant_id: Option<String>) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    let host = url.host_str()?.to_ascii_lowercase();
     let is_verified = verified
         .iter()
         .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
-    let is_own_tenant = tenant_id.is_some_and(|id| host == id);
-    match url.scheme() {
-        "https" | "api" if is_verified => Form::Accepted,
-        "api" if is_own_tenant => Form::Accepted,
-        "https" | "api" => Form::UnverifiedHost(host),
-        _ => Form::Unknown,
-    }
+    let is_own_tenant = url.scheme() == "api" && tenant_id.is_some_and(|id| host == id);
+    (!is_verified && !is_own_tenant).then_some(host)
 }
 
 /// The display name of the other application that has the URI already.
@@ -176,13 +162,12 @@ async fn check_policy(
         Err(error) => return Err(error),
     };
     let application = tenant.application.as_ref();
+    let now = graph.pipeline().clock().now();
     let created = application
         .and_then(|app| app.created_date_time)
-        .unwrap_or_else(|| graph.pipeline().clock().now());
+        .unwrap_or(now);
     if let Some(secret) = &blueprint.secret
-        && SecretState::of(application, secret, graph.pipeline().clock().now())
-            .kept
-            .is_none()
+        && SecretState::of(application, secret, now).kept.is_none()
     {
         found
             .refusals
@@ -204,13 +189,8 @@ async fn check_policy(
     if let Some(restriction) = uris.and_then(|found| found.non_default_uri_addition.as_ref())
         && restriction.applies_to(created)
     {
-        let present = application
-            .and_then(|app| app.identifier_uris.clone())
-            .unwrap_or_default();
-        let refused = blueprint
-            .app_id_uris
-            .iter()
-            .filter(|uri| !present.contains(uri) && !uri.contains(CLIENT_ID_PLACEHOLDER))
+        let refused = tenant_uris(blueprint, application)
+            .into_iter()
             .map(|uri| Refusal::AppIdUriPolicy { uri: uri.clone() });
         found.refusals.extend(refused);
     }
