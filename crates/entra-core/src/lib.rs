@@ -67,6 +67,7 @@ mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod key_ring;
 mod pipeline;
 mod retry;
 mod secret;
@@ -74,6 +75,7 @@ mod signing_certificate;
 mod tenant;
 mod throttle;
 mod token;
+mod token_cache;
 mod token_endpoint;
 mod token_slot;
 
@@ -88,6 +90,7 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use key_ring::{KeyRing, SealError, SealingKey};
 pub use pipeline::{Call, Pipeline};
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
@@ -95,6 +98,7 @@ pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
 pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};
+pub use token_cache::{CacheName, TokenCache, TokenCacheError};
 pub use token_endpoint::TokenError;
 
 /// The README's example is compiled with the others.
