@@ -107,6 +107,15 @@ impl<S: TokenSource> CachedTokens<S> {
         AccessToken::shared(data)
     }
 
+    /// Gives its tokens to another cache of the same owner.
+    pub(crate) fn hand_over(&self, next: &Self) {
+        for (request, slot) in self.slots.all() {
+            if let Some(data) = slot.current.load_full() {
+                next.insert(&request, data);
+            }
+        }
+    }
+
     pub(crate) fn metrics(&self) -> CacheMetrics {
         self.counters.read(self.slots.len(), self.slots.evicted())
     }
@@ -176,7 +185,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 self.counters.held_back();
                 return slot.valid_at(self.now()).ok_or(error);
             }
-            if let Some(data) = self.from_shared(slot, request, lead).await {
+            if let Some(data) = self.offered_by_others(slot, request, lead).await {
                 slot.finished.fetch_add(1, Ordering::Release);
                 *outcome = None;
                 return Ok(self.keep(slot, request, Arc::new(data)));
@@ -197,7 +206,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 let data = Arc::new(data);
                 let token = self.keep(slot, request, Arc::clone(&data));
                 drop(outcome);
-                self.to_shared(request, &data).await;
+                self.offer_to_others(request, &data).await;
                 Ok(token)
             }
             Err(error) => {
@@ -240,7 +249,7 @@ impl<S: TokenSource> CachedTokens<S> {
     }
 
     /// A token that another process fetched, if it is fresh and was not refused here.
-    async fn from_shared(
+    async fn offered_by_others(
         &self,
         slot: &TokenSlot,
         request: &TokenRequest,
@@ -257,7 +266,7 @@ impl<S: TokenSource> CachedTokens<S> {
         })
     }
 
-    async fn to_shared(&self, request: &TokenRequest, data: &TokenData) {
+    async fn offer_to_others(&self, request: &TokenRequest, data: &TokenData) {
         let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
             return;
         };

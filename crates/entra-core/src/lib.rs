@@ -58,6 +58,7 @@
 
 mod aadsts;
 mod application;
+mod authorization_code;
 mod cache_metrics;
 mod cached_tokens;
 mod certificate;
@@ -65,6 +66,7 @@ mod client_credential;
 mod clock;
 mod cloud;
 mod credential_set;
+mod device_code;
 mod error;
 mod finding;
 mod http_client;
@@ -73,6 +75,7 @@ mod https_client;
 mod key_ring;
 mod on_behalf_of;
 mod pipeline;
+mod public_client;
 mod registration;
 mod retry;
 mod secret;
@@ -85,15 +88,18 @@ mod token_cache;
 mod token_endpoint;
 mod token_error;
 mod token_slot;
+mod user_session;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
+pub use authorization_code::{AuthorizationCode, AuthorizationRequest};
 pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
 pub use credential_set::{ClientCredentials, CredentialSource};
+pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
@@ -102,6 +108,7 @@ pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy}
 pub use key_ring::{KeyRing, SealError, SealingKey};
 pub use on_behalf_of::OnBehalfOf;
 pub use pipeline::{Call, Pipeline};
+pub use public_client::PublicClient;
 pub use registration::AllowedTenants;
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
@@ -112,6 +119,7 @@ pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};
 pub use token_cache::{CacheName, TokenCache, TokenCacheError};
 pub use token_error::TokenError;
+pub use user_session::{Account, SealedSession, SessionKeeper, UserSession};
 
 /// The README's example is compiled with the others.
 #[cfg(all(doctest, feature = "http"))]

@@ -65,6 +65,29 @@ impl TokenError {
         }
     }
 
+    /// A refusal that came by a redirect (RFC 6749 4.1.2.1): the codes stand in its description.
+    pub(crate) fn from_redirect(
+        error: String,
+        description: String,
+        suberror: Option<String>,
+        claims: Option<String>,
+        (status, ids): (StatusCode, RequestIds),
+    ) -> Self {
+        Self {
+            status,
+            error,
+            suberror,
+            codes: codes_in(&description),
+            description,
+            trace_id: None,
+            correlation_id: None,
+            timestamp: None,
+            claims,
+            retry_after: None,
+            ids,
+        }
+    }
+
     /// What is wrong, as the first known code tells.
     pub fn kind(&self) -> TokenErrorKind {
         match self.explanation() {
