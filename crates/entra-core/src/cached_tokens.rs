@@ -1,5 +1,6 @@
 //! Tokens of one source: cached, one request per wanted token, refreshed ahead of their end.
 
+use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::task::Poll;
@@ -7,8 +8,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::cache_metrics::CacheMetrics;
-use crate::cache_metrics::Counters;
+use crate::cache_metrics::{CacheMetrics, Counters};
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -39,7 +39,6 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 }
 
 /// The tokens of one source.
-#[derive(Debug)]
 pub(crate) struct CachedTokens<S> {
     source: S,
     slots: TokenSlots,
@@ -280,6 +279,16 @@ impl<S: TokenSource> CachedTokens<S> {
 
     fn now(&self) -> OffsetDateTime {
         self.source.clock().now()
+    }
+}
+
+impl<S: TokenSource> Debug for CachedTokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedTokens")
+            .field("source", &self.source)
+            .field("shared", &self.shared)
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }
 
