@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     /// `oAuth2PermissionGrant`
     PermissionGrant,
     /// `tenantAppManagementPolicy`: one
+    TenantAppManagementPolicy,
+    /// `appManagementPolicy`
     AppManagementPolicy,
 }
 
