@@ -18,6 +18,7 @@ use entra_core::{
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
+use tokio::task::JoinSet;
 
 /// Whether a property fails for these nodes; with `clock`, time passes on the given one.
 macro_rules! fails {
@@ -34,10 +35,10 @@ macro_rules! fails {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_faulty_cache_fails_the_property_that_its_fault_is_about() {
     use CacheFault as F;
-    let faulty = |fault| both(Arc::new(FaultyCache::new(fault)) as Arc<dyn TokenCache>);
-    let apart = [(); 2].map(|()| Arc::new(MemoryTokenCache::new()) as Arc<dyn TokenCache>);
+    let faulty = |fault| both(shared_cache(FaultyCache::new(fault)));
+    let apart = [(); 2].map(|()| shared_cache(MemoryTokenCache::new()));
     // No time passes for the cache, so that nothing ends.
-    let stopped = || both(Arc::new(MemoryTokenCache::new()) as Arc<dyn TokenCache>);
+    let stopped = || both(shared_cache(MemoryTokenCache::new()));
 
     assert!(fails!(cache::what_one_node_stores_another_loads, apart));
     assert!(fails!(cache::nothing_is_under_a_new_name, {
@@ -95,7 +96,7 @@ async fn a_faulty_cache_fails_the_property_that_its_fault_is_about() {
 async fn a_faulty_one_time_store_fails_the_property_that_its_fault_is_about() {
     use OnceFault as F;
     let time = clock();
-    let with = |fault| Arc::new(FaultyStore::new(fault, &time)) as Arc<dyn OneTimeStore>;
+    let with = |fault| shared_store(FaultyStore::new(fault, &time));
     let faulty = |fault| both(with(fault));
     let apart = || [with(F::None), with(F::None)];
     let time = || Arc::clone(&time);
@@ -152,8 +153,18 @@ async fn a_faulty_one_time_store_fails_the_property_that_its_fault_is_about() {
 }
 
 async fn panics(property: impl Future<Output = ()> + Send + 'static) -> bool {
-    let run = tokio::spawn(property).await;
-    run.is_err_and(|error| error.is_panic())
+    let mut runs = JoinSet::new();
+    runs.spawn(property);
+    let run = runs.join_next().await;
+    run.is_some_and(|run| run.is_err_and(|error| error.is_panic()))
+}
+
+fn shared_cache(cache: impl TokenCache + 'static) -> Arc<dyn TokenCache> {
+    Arc::new(cache)
+}
+
+fn shared_store(store: impl OneTimeStore + 'static) -> Arc<dyn OneTimeStore> {
+    Arc::new(store)
 }
 
 fn both<S: ?Sized>(store: Arc<S>) -> [Arc<S>; 2] {
