@@ -48,13 +48,17 @@
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
-//! certificates, over rcgen; loading them needs no feature. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
+//! implementation of a store must hold, as functions for its tests. The only crypto provider is
+//! aws-lc-rs.
 
 mod aadsts;
 mod application;
@@ -67,6 +71,8 @@ mod clock;
 mod cloud;
 mod credential_set;
 mod device_code;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
 mod error;
 mod finding;
 mod http_client;
@@ -74,6 +80,9 @@ mod http_client;
 mod https_client;
 mod key_ring;
 mod on_behalf_of;
+mod memory_one_time_store;
+mod memory_token_cache;
+mod one_time;
 mod pipeline;
 mod public_client;
 mod registration;
@@ -107,6 +116,9 @@ pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
 pub use key_ring::{KeyRing, SealError, SealingKey};
 pub use on_behalf_of::OnBehalfOf;
+pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_token_cache::MemoryTokenCache;
+pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
 pub use public_client::PublicClient;
 pub use registration::AllowedTenants;
