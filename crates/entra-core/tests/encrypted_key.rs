@@ -1,7 +1,5 @@
 //! Keys that a password protects, made by OpenSSL (`fixtures/openssl/make.sh`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use entra_core::{CertificateError, Secret, SigningCertificate};
 
 #[test]

@@ -1,11 +1,6 @@
 //! PKCS#12 files made by OpenSSL (`fixtures/openssl/make.sh`).
 
 #![cfg(feature = "pkcs12")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
 
 use entra_core::{Certificate, CertificateError, Secret, SigningCertificate};
 
