@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 use tracing::Instrument as _;
 
+use crate::clock::work_until;
 use crate::token::TokenData;
 use crate::token_endpoint::{Effort, Grant, TokenEndpoint};
 use crate::token_slot::{TokenSlot, TokenSlots};
@@ -110,13 +110,7 @@ impl ConfidentialClient {
     /// Refreshes tokens before their callers have to wait for it, until `shutdown` ends. The host
     /// spawns it if it wants that; without it one caller refreshes.
     pub async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.inner.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.inner.refresh_for_ever()).await;
     }
 
     /// Where it signs in.

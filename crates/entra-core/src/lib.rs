@@ -48,6 +48,8 @@
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
+//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
@@ -67,6 +69,9 @@ mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod jwk;
+mod jwks;
+mod jwt;
 mod pipeline;
 mod retry;
 mod secret;
@@ -88,6 +93,9 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
+pub use jwks::{Jwks, JwksError};
+pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use pipeline::{Call, Pipeline};
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
