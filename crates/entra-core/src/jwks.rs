@@ -192,15 +192,17 @@ struct Flight {
     /// It stays here if whoever drives it is cancelled, so that a caller who goes away does not
     /// cause a second request.
     fetch: Option<Fetch>,
-    /// When it began. What it brings is as old as that, however late somebody takes it in.
-    begun: u64,
     /// No fetch for the sake of an unknown key before this moment.
     closed_until: u64,
     /// Why the last fetch failed, if it did.
     failure: Option<JwksError>,
 }
 
-type Fetch = Pin<Box<dyn Future<Output = Result<JwkSet, JwksError>> + Send>>;
+struct Fetch {
+    /// When it began. What it brings is as old as that, however late somebody takes it in.
+    begun: u64,
+    answer: Pin<Box<dyn Future<Output = Result<JwkSet, JwksError>> + Send>>,
+}
 
 impl Flight {
     /// Why a key is not known.
@@ -264,14 +266,15 @@ impl Inner {
 
     /// Begins a fetch, or goes on with one that was left, and takes in what comes.
     async fn fetch(&self, flight: &mut Flight, once: bool) {
-        let fetch = flight
-            .fetch
-            .get_or_insert_with(|| Box::pin(fetch(self.pipeline.clone(), self.uri.clone(), once)));
-        let outcome = fetch.await;
+        let fetch = flight.fetch.get_or_insert_with(|| Fetch {
+            begun: self.now(),
+            answer: Box::pin(fetch(self.pipeline.clone(), self.uri.clone(), once)),
+        });
+        let (outcome, begun) = (fetch.answer.as_mut().await, fetch.begun);
         flight.fetch = None;
         let wait = match &outcome {
             Ok(set) => {
-                self.remember(set, flight.begun);
+                self.remember(set, begun);
                 REFRESH_AFTER
             }
             Err(error) => {
@@ -281,7 +284,7 @@ impl Inner {
         };
         flight.failure = outcome.err();
         self.due
-            .store(flight.begun.saturating_add(wait), Ordering::Relaxed);
+            .store(begun.saturating_add(wait), Ordering::Relaxed);
         self.finished.fetch_add(1, Ordering::Release);
     }
 
