@@ -3,12 +3,12 @@
 use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use crate::cache_metrics::{CacheMetrics, Counters};
+use crate::clock::work_until;
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -121,13 +121,7 @@ impl<S: TokenSource> CachedTokens<S> {
 
     /// Refreshes what is about to end, until `shutdown` ends.
     pub(crate) async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.refresh_for_ever()).await;
     }
 
     async fn refresh_for_ever(&self) {

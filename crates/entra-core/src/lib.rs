@@ -50,6 +50,8 @@
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
+//! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
+//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
@@ -69,11 +71,11 @@ mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
 mod credential_reference;
 mod credential_set;
 mod device_code;
-#[cfg(feature = "contract-tests")]
-pub mod contract;
 mod encrypted_key;
 mod error;
 mod finding;
@@ -82,10 +84,13 @@ mod http_client;
 mod https_client;
 mod jose_header;
 mod jwe;
+mod jwk;
+mod jwks;
+mod jwt;
 mod key_ring;
-mod on_behalf_of;
 mod memory_one_time_store;
 mod memory_token_cache;
+mod on_behalf_of;
 mod one_time;
 mod pipeline;
 #[cfg(feature = "pkcs12")]
@@ -125,10 +130,13 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
+pub use jwks::{Jwks, JwksError};
+pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
-pub use on_behalf_of::OnBehalfOf;
 pub use memory_one_time_store::MemoryOneTimeStore;
 pub use memory_token_cache::MemoryTokenCache;
+pub use on_behalf_of::OnBehalfOf;
 pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
 pub use profile::{ConnectionProfile, NextStep, ProfileError, TestRecord, WantedPermission};
