@@ -40,6 +40,7 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
             "control",
             "domain",
             "graph",
+            "public_app",
             "tenant_id",
             "users"
         ]

@@ -62,7 +62,7 @@ pub(super) fn add_apps(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) ->
     .collect()
 }
 
-fn add_app(
+pub(super) fn add_app(
     seed: &Seed,
     tenant: &mut Tenant,
     app: &SeededApp,
