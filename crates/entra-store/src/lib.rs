@@ -35,7 +35,7 @@
 //! | File | Follows | Checked by |
 //! |---|---|---|
 //! | `redis`, `redis/connection`, `redis/tls` | one deadline for a call, one attempt at a time | `tests/redis_outage.rs`, `tests/redis_server.rs` |
-//! | `redis/token_cache`, `redis/one_time_store` | the contracts of entra-core | `tests/redis_server.rs` |
+//! | `redis/token_cache`, `redis/one_time_store` | the contracts of entra-core | `tests/redis_server.rs`, `tests/two_processes.rs` |
 //! | `redis/options`, `redis/probe` | the configuration of Redis | beside the code |
 
 #[cfg(feature = "redis")]
