@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, Value};
+use tokio::time::{Instant, timeout_at};
 
 use connection::{Connection, Dialer};
 
@@ -78,19 +79,20 @@ impl Redis {
         format!("{}{purpose}:{name}", self.options().prefix)
     }
 
+    /// Until when a call that begins now may take. In real time, whatever a clock says, since that
+    /// is what a network that stalls takes.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.options().timeout.min(A_DAY)
+    }
+
     /// Runs a command, which may reach the server twice.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a network that stalls takes real time, whatever a clock says"
-    )]
-    async fn run(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let timeout = self.options().timeout;
+    async fn run(&self, command: &Cmd, deadline: Instant) -> Result<Value, RedisError> {
         let mut used = None;
-        let answer = match tokio::time::timeout(timeout, self.attempt(command, &mut used)).await {
+        let answer = match timeout_at(deadline, self.attempt(command, &mut used)).await {
             Ok(answer) => answer,
             Err(_) => Err(RedisError::Timeout {
                 server: Arc::clone(self.server()),
-                timeout,
+                timeout: self.options().timeout,
             }),
         };
         answer.inspect_err(|error| {
@@ -205,3 +207,6 @@ impl fmt::Debug for Redis {
             .finish_non_exhaustive()
     }
 }
+
+/// The calendar of a timer ends somewhere.
+const A_DAY: Duration = Duration::from_secs(86_400);

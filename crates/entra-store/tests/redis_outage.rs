@@ -19,7 +19,7 @@ use entra_core::{
 use entra_store::{Redis, RedisError, RedisOneTimeStore, RedisOptions, RedisTokenCache};
 use time::macros::datetime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -28,12 +28,13 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_store_is_made_while_redis_is_down_and_works_once_it_is_up() {
-    let port = free_port().await;
+    let (socket, port) = closed_port();
     let (redis, clock) = redis(port, |options| options);
     let cache = RedisTokenCache::new(&redis);
     assert!(matches!(failure(&cache).await, RedisError::Connect { .. }));
 
-    let server = Server::start(port, [vec![Step::Answer("GET", "$2\r\nup\r\n")]]).await;
+    let listener = socket.listen(8).unwrap();
+    let server = Server::on(listener, [vec![Step::Answer("GET", "$2\r\nup\r\n")]]);
     // Nobody asks during the pause, and the error says why.
     let paused = failure(&cache).await;
     assert!(matches!(paused, RedisError::Paused { .. }));
@@ -51,7 +52,7 @@ async fn a_store_is_made_while_redis_is_down_and_works_once_it_is_up() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_asked_once_a_pause_however_many_call() {
-    let server = Server::start(0, [vec![], vec![], vec![]]).await;
+    let server = Server::start([vec![], vec![], vec![]]).await;
     let (redis, clock) = redis(server.port, |options| options);
     let cache = RedisTokenCache::new(&redis);
     // The server hangs up at once, so each round is one connection.
@@ -69,7 +70,8 @@ async fn a_server_that_is_down_is_asked_once_a_pause_however_many_call() {
 
 #[tokio::test]
 async fn the_one_time_store_says_that_it_does_not_know() {
-    let (redis, clock) = redis(free_port().await, |options| options);
+    let (_socket, port) = closed_port();
+    let (redis, clock) = redis(port, |options| options);
     let store = RedisOneTimeStore::new(&redis);
     for _ in 0..2 {
         let end = clock.now() + SECOND;
@@ -81,7 +83,7 @@ async fn the_one_time_store_says_that_it_does_not_know() {
 #[tokio::test]
 async fn a_server_that_says_nothing_costs_one_timeout_and_no_more() {
     let steps = vec![Step::Silence];
-    let server = Server::start(0, [steps]).await;
+    let server = Server::start([steps]).await;
     let (redis, _) = redis(server.port, |options| {
         options.with_timeout(Duration::from_millis(50))
     });
@@ -99,7 +101,7 @@ async fn a_server_that_says_nothing_costs_one_timeout_and_no_more() {
 #[tokio::test]
 async fn a_connection_that_stalls_is_given_up_and_replaced_after_the_pause() {
     let stalls = vec![Step::Answer("GET", "$-1\r\n"), Step::Silence];
-    let server = Server::start(0, [stalls, vec![Step::Answer("GET", "$3\r\nnew\r\n")]]).await;
+    let server = Server::start([stalls, vec![Step::Answer("GET", "$3\r\nnew\r\n")]]).await;
     let (redis, clock) = redis(server.port, |options| {
         options.with_timeout(Duration::from_millis(100))
     });
@@ -114,7 +116,7 @@ async fn a_connection_that_stalls_is_given_up_and_replaced_after_the_pause() {
 #[tokio::test]
 async fn a_connection_that_was_closed_is_replaced_within_the_call() {
     let first = vec![Step::Answer("GET", "$3\r\none\r\n"), Step::HangUp("GET")];
-    let server = Server::start(0, [first, vec![Step::Answer("GET", "$3\r\ntwo\r\n")]]).await;
+    let server = Server::start([first, vec![Step::Answer("GET", "$3\r\ntwo\r\n")]]).await;
     let (redis, _) = redis(server.port, |options| options);
     let cache = RedisTokenCache::new(&redis);
     assert_eq!(cache.load(&NAME).await.unwrap().unwrap(), b"one");
@@ -128,7 +130,7 @@ async fn a_primary_that_became_a_replica_is_dialled_anew() {
         "-READONLY You can't write here.\r\n",
     )];
     let primary = vec![Step::Answer("PSETEX", "+OK\r\n")];
-    let server = Server::start(0, [replica, primary]).await;
+    let server = Server::start([replica, primary]).await;
     let (redis, _) = redis(server.port, |options| options);
     let cache = RedisTokenCache::new(&redis);
     cache.store(&NAME, b"token", SECOND).await.unwrap();
@@ -140,7 +142,7 @@ async fn an_answer_that_was_lost_makes_nobody_second_to_themselves() {
     // The first connection takes the command and hangs up; on the second the key is there.
     let first = vec![Step::HangUp("SET")];
     let second = vec![Step::Answer("SET", "$-1\r\n"), Step::Repeat("GET")];
-    let server = Server::start(0, [first, second]).await;
+    let server = Server::start([first, second]).await;
     let (redis, clock) = redis(server.port, |options| options);
     let store = RedisOneTimeStore::new(&redis);
     let end = clock.now() + SECOND;
@@ -155,7 +157,7 @@ async fn a_key_with_the_value_of_another_call_is_used() {
         Step::Answer("SET", "$-1\r\n"),
         Step::Answer("GET", "$-1\r\n"),
     ];
-    let server = Server::start(0, [steps]).await;
+    let server = Server::start([steps]).await;
     let (redis, clock) = redis(server.port, |options| options);
     let store = RedisOneTimeStore::new(&redis);
     let end = clock.now() + SECOND;
@@ -167,7 +169,7 @@ async fn a_key_with_the_value_of_another_call_is_used() {
 #[tokio::test]
 async fn a_full_redis_refuses_and_is_not_left_alone() {
     let full = || Step::Answer("SET", "-OOM command not allowed\r\n");
-    let server = Server::start(0, [vec![full(), full(), Step::Answer("SET", "+OK\r\n")]]).await;
+    let server = Server::start([vec![full(), full(), Step::Answer("SET", "+OK\r\n")]]).await;
     let (redis, clock) = redis(server.port, |options| options);
     let store = RedisOneTimeStore::new(&redis);
     let end = clock.now() + SECOND;
@@ -184,7 +186,7 @@ async fn a_full_redis_refuses_and_is_not_left_alone() {
 #[tokio::test]
 async fn what_is_not_redis_is_called_so() {
     let steps = vec![Step::Raw("HTTP/1.1 400 Bad Request\r\n\r\n"), Step::Silence];
-    let server = Server::start(0, [steps]).await;
+    let server = Server::start([steps]).await;
     let (redis, _) = redis(server.port, |options| options);
     let cache = RedisTokenCache::new(&redis);
     assert!(matches!(failure(&cache).await, RedisError::Protocol { .. }));
@@ -194,7 +196,7 @@ async fn what_is_not_redis_is_called_so() {
 async fn no_answer_of_a_server_brings_the_password_into_an_error() {
     let answer = "-ERR unknown command 'AUTH', with args beginning with: 'hunter2'\r\n\
         +OK\r\n+OK\r\n";
-    let server = Server::start(0, [vec![Step::Raw(answer), Step::Silence]]).await;
+    let server = Server::start([vec![Step::Raw(answer), Step::Silence]]).await;
     let (redis, _) = redis(server.port, |options| {
         options.with_password("hunter2".into())
     });
@@ -216,8 +218,8 @@ async fn a_caller_that_gives_up_leaves_its_answer_to_nobody() {
         Step::Read("GET"),
         Step::Answer("GET", "$5\r\nfirst\r\n$6\r\nsecond\r\n"),
     ];
-    let server = Server::start(0, [steps]).await;
-    let (redis, _) = redis(server.port, |options| options);
+    let server = Server::start([steps]).await;
+    let (redis, _) = redis(server.port, |options| options.with_timeout(Duration::MAX));
     let cache = RedisTokenCache::new(&redis);
     tokio::select! {
         biased;
@@ -244,9 +246,12 @@ async fn failure(cache: &RedisTokenCache) -> RedisError {
     cause.unwrap().clone()
 }
 
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
+/// A port that is taken and that nobody listens on.
+fn closed_port() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 /// One thing that the server does on a connection, after which it hangs up.
@@ -274,8 +279,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(port: u16, script: impl IntoIterator<Item = Vec<Step>>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    async fn start(script: impl IntoIterator<Item = Vec<Step>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, script)
+    }
+
+    fn on(listener: TcpListener, script: impl IntoIterator<Item = Vec<Step>>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(Mutex::new(0));
         let mut script: VecDeque<_> = script.into_iter().collect();

@@ -121,7 +121,8 @@ impl TokenService {
     }
 }
 
-/// Cargo builds the examples of a package before its tests, beside their folder.
+/// Cargo builds the examples of a package before its tests, beside their folder; where one test
+/// program is chosen with `--test`, it does not.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();

@@ -54,14 +54,15 @@ impl RedisOneTimeStore {
             .conditional_set(ExistenceCheck::NX)
             .with_expiration(SetExpiry::PX(milliseconds));
         let set = Cmd::set_options(&key, mine.as_bytes(), options);
-        match self.0.run(&set).await? {
+        let deadline = self.0.deadline();
+        match self.0.run(&set, deadline).await? {
             Value::Okay => return Ok(true),
             Value::Nil => {}
             _ => return Err(self.unexpected()),
         }
         // The command is sent again where a connection was lost, and its first answer may have
         // been lost with it: the value says whose key it is.
-        match self.0.run(&Cmd::get(&key)).await? {
+        match self.0.run(&Cmd::get(&key), deadline).await? {
             Value::BulkString(value) => Ok(value == mine.as_bytes()),
             Value::Nil => Ok(false),
             _ => Err(self.unexpected()),

@@ -95,7 +95,7 @@ impl RedisOptions {
     }
 
     /// How long one call may take with all that it needs: to connect, to sign in, to ask, and to
-    /// ask once more where a connection was lost. A second by default.
+    /// ask once more where a connection was lost. A second by default, a day at the most.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -29,7 +29,7 @@ async fn look(
     redis: &Redis,
     concern: impl Fn(&Info) -> Option<(String, &'static str)> + Send,
 ) -> Finding {
-    let info = match redis.run(&cmd("INFO")).await {
+    let info = match redis.run(&cmd("INFO"), redis.deadline()).await {
         Ok(answer) => Info::read(&answer),
         Err(RedisError::Refused { code, .. }) if code == "NOPERM" => {
             return Finding::warning(

@@ -35,7 +35,8 @@ impl RedisTokenCache {
     }
 
     async fn run(&self, command: &Cmd) -> Result<Value, TokenCacheError> {
-        self.0.run(command).await.map_err(TokenCacheError::new)
+        let answer = self.0.run(command, self.0.deadline()).await;
+        answer.map_err(TokenCacheError::new)
     }
 
     fn key(&self, name: &CacheName) -> String {
