@@ -65,6 +65,7 @@ mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+mod cloud_detection;
 mod credential_reference;
 mod credential_set;
 mod device_code;
@@ -108,6 +109,9 @@ pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use cloud_detection::{
+    CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
+};
 pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};

@@ -1,10 +1,6 @@
 //! Sealed profiles, against jwcrypto (`fixtures/jose-jwe/make.sh`) and against every bit turned.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::process::Command;
 
