@@ -30,7 +30,8 @@
 //! ```
 //!
 //! A certificate is safer than a secret: [`SigningCertificate`] makes one, reads the usual files
-//! and says what is wrong with the others. [`Call`] and [`Pipeline::send`] carry a token to any
+//! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
+//! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
 //!
 //! # What holds
@@ -47,6 +48,10 @@
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
+//! | `encrypted_key`, `pkcs12` | RFC 5958 3, RFC 8018, RFC 7292 | `tests/encrypted_key.rs`, `tests/pkcs12.rs`, files made by OpenSSL |
+//! | `profile`, `profile_document`, `credential_reference` | a format of its own, version 1 | `tests/profile.rs` |
+//! | `sealed_profile`, `jwe`, `jose_header`, `recipient_key` | RFC 7516, RFC 7518 4.3 and 5.3 | `tests/sealed_profile.rs`, jwcrypto in both directions |
+//! | `cloud_detection` | OpenID Connect Discovery 1.0 4; national clouds of Microsoft Learn | `tests/cloud_detection.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
@@ -54,7 +59,8 @@
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
-//! certificates, over rcgen; loading them needs no feature. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
+//! p12-keystore. The only crypto provider is aws-lc-rs.
 
 mod aadsts;
 mod application;
