@@ -53,6 +53,10 @@
 //! | `sealed_profile`, `jwe`, `jose_header`, `recipient_key` | RFC 7516, RFC 7518 4.3 and 5.3 | `tests/sealed_profile.rs`, jwcrypto in both directions |
 //! | `cloud_detection` | OpenID Connect Discovery 1.0 4; national clouds of Microsoft Learn | `tests/cloud_detection.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
+//! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
+//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
@@ -61,6 +65,9 @@
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
 //! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
 //! p12-keystore. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
+//! implementation of a store must hold, as functions for its tests. The only crypto provider is
+//! aws-lc-rs.
 
 mod aadsts;
 mod application;
@@ -72,6 +79,8 @@ mod client_credential;
 mod clock;
 mod cloud;
 mod cloud_detection;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
 mod credential_reference;
 mod credential_set;
 mod device_code;
@@ -83,8 +92,14 @@ mod http_client;
 mod https_client;
 mod jose_header;
 mod jwe;
+mod jwk;
+mod jwks;
+mod jwt;
 mod key_ring;
+mod memory_one_time_store;
+mod memory_token_cache;
 mod on_behalf_of;
+mod one_time;
 mod pipeline;
 #[cfg(feature = "pkcs12")]
 mod pkcs12;
@@ -126,8 +141,14 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
+pub use jwks::{Jwks, JwksError};
+pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
+pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
 pub use profile::{ConnectionProfile, NextStep, ProfileError, TestRecord, WantedPermission};
 pub use public_client::PublicClient;

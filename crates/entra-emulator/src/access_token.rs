@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::keys::SigningKey;
-use crate::tenant::{Object, Tenant, text_of};
+use crate::tenant::{Object, TOKEN_EXCHANGE_APP_ID, Tenant, text_of};
 
-/// How long a token lives, in seconds, as `expires_in` says it.
+/// How long a token lives where nothing else is said.
 pub(crate) const LIFETIME: i64 = 3599;
 
 /// An app-only access token before it is signed.
@@ -28,12 +28,18 @@ pub(crate) struct AppToken<'a> {
     pub(crate) roles: Vec<String>,
     /// How the client proved itself.
     pub(crate) proof: ClientProof,
+    /// How long it lives, in seconds, as `expires_in` says it.
+    pub(crate) lifetime: i64,
+    /// Further claims.
+    pub(crate) extra: Map<String, Value>,
 }
 
 /// How a client proved itself, as `appidacr` says it (Microsoft Learn, "Access token claims
 /// reference").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientProof {
+    /// `0`: not at all, as a public client.
+    None,
     /// `1`
     Secret,
     /// `2`
@@ -45,11 +51,7 @@ impl AppToken<'_> {
     /// (`api.requestedAccessTokenVersion`); Graph's is 1.0.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
         let app_id = text_of(self.client, "appId");
-        let registration = tenant.application_by_app_id(text_of(self.resource, "appId"), now);
-        let is_v2 = registration
-            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
-            == Some(2);
-        let version = if is_v2 {
+        let version = if is_version_2(tenant, self.resource, now) {
             json!({
                 "aud": text_of(self.resource, "appId"),
                 "iss": issuer_v2(origin, tenant.id()),
@@ -71,6 +73,7 @@ impl AppToken<'_> {
             })
         };
         let mut claims = self.common_claims(tenant, now);
+        claims.extend(self.extra.clone());
         if let Value::Object(version) = version {
             claims.extend(version);
         }
@@ -86,7 +89,7 @@ impl AppToken<'_> {
         for (name, value) in [
             ("iat", json!(now - SKEW)),
             ("nbf", json!(now - SKEW)),
-            ("exp", json!(now + LIFETIME + 1)),
+            ("exp", json!(now + self.lifetime + 1)),
             ("idtyp", json!("app")),
             ("oid", json!(text_of(self.client, "id"))),
             ("sub", json!(text_of(self.client, "id"))),
@@ -107,8 +110,9 @@ impl AppToken<'_> {
 }
 
 impl ClientProof {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::None => "0",
             Self::Secret => "1",
             Self::Certificate => "2",
         }
@@ -175,6 +179,16 @@ impl VerifiedToken {
     }
 }
 
+/// Whether tokens for this resource have version 2.0, by its own choice.
+pub(crate) fn is_version_2(tenant: &Tenant, resource: &Object, now: OffsetDateTime) -> bool {
+    let app_id = text_of(resource, "appId");
+    app_id == TOKEN_EXCHANGE_APP_ID
+        || tenant
+            .application_by_app_id(app_id, now)
+            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
+            == Some(2)
+}
+
 /// `iss` of version 1.0, which every resource of Microsoft's gets.
 pub(crate) fn issuer_v1(tenant_id: &str) -> String {
     format!("https://sts.windows.net/{tenant_id}/")
@@ -231,10 +245,11 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
     serde_json::from_slice(&json).map_err(|_| TokenFault::Malformed)
 }
 
-const SKEW: i64 = 300;
+/// How far clocks may differ, in seconds.
+pub(crate) const SKEW: i64 = 300;
 
 /// `wids` in app-only tokens, as users show them; no page describes it.
 const DEFAULT_WID: &str = "0997a1d0-0d1d-4acb-b408-d5ca73121e90";
 
 /// 2020-01-01, the tenant's creation.
-const TENANT_CREATED: i64 = 1_577_836_800;
+pub(crate) const TENANT_CREATED: i64 = 1_577_836_800;
