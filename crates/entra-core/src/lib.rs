@@ -30,7 +30,8 @@
 //! ```
 //!
 //! A certificate is safer than a secret: [`SigningCertificate`] makes one, reads the usual files
-//! and says what is wrong with the others. [`Call`] and [`Pipeline::send`] carry a token to any
+//! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
+//! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
 //! [`UnverifiedJwt`] and [`Jwks`] check the tokens that others present.
 //!
@@ -49,6 +50,10 @@
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
+//! | `encrypted_key`, `pkcs12` | RFC 5958 3, RFC 8018, RFC 7292 | `tests/encrypted_key.rs`, `tests/pkcs12.rs`, files made by OpenSSL |
+//! | `profile`, `profile_document`, `credential_reference` | a format of its own, version 1 | `tests/profile.rs` |
+//! | `sealed_profile`, `jwe`, `jose_header`, `recipient_key` | RFC 7516, RFC 7518 4.3 and 5.3 | `tests/sealed_profile.rs`, jwcrypto in both directions |
+//! | `cloud_detection` | OpenID Connect Discovery 1.0 4; national clouds of Microsoft Learn | `tests/cloud_detection.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
@@ -61,6 +66,8 @@
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
+//! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
+//! p12-keystore. The only crypto provider is aws-lc-rs.
 //! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
 //! implementation of a store must hold, as functions for its tests. The only crypto provider is
 //! aws-lc-rs.
@@ -74,6 +81,7 @@ mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+mod cloud_detection;
 #[cfg(feature = "contract-tests")]
 pub mod contract;
 mod credential_reference;
@@ -125,6 +133,9 @@ pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use cloud_detection::{
+    CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
+};
 pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
