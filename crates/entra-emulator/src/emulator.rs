@@ -156,6 +156,19 @@ impl Emulator {
         self.shared.settings.clock.advance(duration);
     }
 
+    /// Ends the access of a user or an application, named by object id, client id or user name:
+    /// Microsoft Graph answers tokens that it has with a claims challenge, where their client said
+    /// that it understands one (`cp1`), and accepts those issued from now on. Other tokens live
+    /// until they end (Microsoft Learn, "Continuous access evaluation").
+    pub fn revoke(&self, principal: &str) -> Result<(), UnknownPrincipal> {
+        let now = self.shared.settings.clock.now();
+        self.tenant()
+            .revoke_access(principal, now)
+            .ok_or_else(|| UnknownPrincipal {
+                found: principal.to_owned(),
+            })
+    }
+
     /// The applications of the seed that have a secret. The first holds every application
     /// permission of Microsoft Graph.
     pub fn apps(&self) -> Vec<SeededApp> {
@@ -369,6 +382,14 @@ impl Emulator {
         let (tenant, _) = self.content();
         tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// There is no such user or application.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no user name, client id or object id of this tenant")]
+pub struct UnknownPrincipal {
+    /// What was given.
+    pub found: String,
 }
 
 impl fmt::Debug for Emulator {

@@ -31,6 +31,15 @@ impl Refusal {
         )
     }
 
+    /// The text is this tenant's.
+    pub(crate) fn invalid_claims(reason: &str) -> Self {
+        Self::bad_request(
+            "invalid_request",
+            90023,
+            format!("The value of the parameter 'claims' is not valid: {reason}."),
+        )
+    }
+
     pub(crate) fn unsupported_grant(grant: &str) -> Self {
         Self::bad_request(
             "unsupported_grant_type",
@@ -295,6 +304,12 @@ impl Refusal {
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = self.status;
         answer
+    }
+
+    /// The number of the AADSTS code.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> u32 {
+        self.code
     }
 
     fn bad_request(error: &'static str, code: u32, text: String) -> Self {

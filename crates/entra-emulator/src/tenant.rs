@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::revocation::Revocations;
+
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
@@ -40,6 +42,8 @@ pub(crate) struct Tenant {
     /// What a client secret hashes to, by `keyId`.
     secret_digests: HashMap<String, Vec<u8>>,
     passwords: HashMap<String, Secret>,
+    /// When access tokens were revoked: `revocation.rs`.
+    pub(crate) access_revocations: Revocations,
 }
 
 /// The types of object that the directory holds.

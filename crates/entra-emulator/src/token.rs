@@ -10,13 +10,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::access_token::{AppToken, ClientProof, LIFETIME, issuer_v2};
+use crate::access_token::{AppToken, ClientProof, issuer_v2};
+use crate::claims_request::ClaimsRequest;
 use crate::client_assertion::{ASSERTION_TYPE, ClientAssertion, Expected};
 use crate::refusal::Refusal;
+use crate::revocation::TokenTerms;
 use crate::tenant::{Object, SecretCheck, Tenant, text_of};
 
 /// One request to the token endpoint.
@@ -56,25 +58,23 @@ impl TokenCall<'_> {
             (None, None) => return Err(Refusal::missing_parameter("client_id")),
         };
         let audience = default_scope(form.required("scope")?)?;
+        let claims = ClaimsRequest::parse(form.get("claims"))?;
         let client = self.client(&app_id)?;
         let proof = self.authenticate(&app_id, form, assertion.as_ref())?;
         let (resource, roles) = self.resource(client, audience)?;
+        let terms = TokenTerms::of(&claims, resource);
         let token = AppToken {
             client,
             resource,
             audience,
             roles,
             proof,
-            lifetime: LIFETIME,
-            extra: Map::new(),
+            lifetime: terms.lifetime,
+            extra: terms.claims.clone(),
         };
+        let access_token = token.issue(self.tenant, self.origin, self.now);
         Ok(Issued {
-            body: json_response(&json!({
-                "token_type": "Bearer",
-                "expires_in": LIFETIME,
-                "ext_expires_in": LIFETIME,
-                "access_token": token.issue(self.tenant, self.origin, self.now),
-            })),
+            body: json_response(&terms.response(&access_token)),
             app_id,
         })
     }
