@@ -60,6 +60,7 @@ mod server;
 mod sign_in;
 mod tenant;
 mod token;
+mod workload_issuer;
 
 pub use ca::{CertificateFolder, CertificateFolderError};
 pub use emulator::{Emulator, UnknownPrincipal};
@@ -67,6 +68,7 @@ pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
 pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededUser};
 pub use server::{Server, ServerError};
+pub use workload_issuer::Cluster;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

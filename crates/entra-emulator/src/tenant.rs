@@ -21,7 +21,7 @@ use crate::revocation::Revocations;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -71,6 +71,8 @@ pub(crate) enum Kind {
     TenantAppManagementPolicy,
     /// `appManagementPolicy`
     AppManagementPolicy,
+    /// `federatedIdentityCredential`, which has no table: it is kept with its application.
+    FederatedIdentityCredential,
 }
 
 impl Kind {

@@ -239,6 +239,10 @@ impl Tenant {
 /// in tokens of managed identities).
 pub(crate) const TOKEN_EXCHANGE_APP_ID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 
+/// Where an application keeps its federated identity credentials. The name is not that of a
+/// property, so that no answer shows it.
+pub(crate) const FEDERATED_CREDENTIALS: &str = "federatedIdentityCredentials";
+
 /// Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
 
