@@ -38,6 +38,8 @@ pub(crate) struct AppToken<'a> {
 /// reference").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientProof {
+    /// `0`: not at all, as a public client.
+    None,
     /// `1`
     Secret,
     /// `2`
@@ -49,12 +51,7 @@ impl AppToken<'_> {
     /// (`api.requestedAccessTokenVersion`); Graph's is 1.0.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
         let app_id = text_of(self.client, "appId");
-        let registration = tenant.application_by_app_id(text_of(self.resource, "appId"), now);
-        let is_v2 = text_of(self.resource, "appId") == TOKEN_EXCHANGE_APP_ID
-            || registration
-                .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
-                == Some(2);
-        let version = if is_v2 {
+        let version = if is_version_2(tenant, self.resource, now) {
             json!({
                 "aud": text_of(self.resource, "appId"),
                 "iss": issuer_v2(origin, tenant.id()),
@@ -115,8 +112,9 @@ impl AppToken<'_> {
 }
 
 impl ClientProof {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::None => "0",
             Self::Secret => "1",
             Self::Certificate => "2",
         }
@@ -191,6 +189,16 @@ impl VerifiedToken {
     }
 }
 
+/// Whether tokens for this resource have version 2.0, by its own choice.
+pub(crate) fn is_version_2(tenant: &Tenant, resource: &Object, now: OffsetDateTime) -> bool {
+    let app_id = text_of(resource, "appId");
+    app_id == TOKEN_EXCHANGE_APP_ID
+        || tenant
+            .application_by_app_id(app_id, now)
+            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
+            == Some(2)
+}
+
 /// `iss` of version 1.0, which every resource of Microsoft's gets.
 pub(crate) fn issuer_v1(tenant_id: &str) -> String {
     format!("https://sts.windows.net/{tenant_id}/")
@@ -250,10 +258,11 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
     serde_json::from_slice(&json).map_err(|_| TokenFault::Malformed)
 }
 
-const SKEW: i64 = 300;
+/// How far clocks may differ, in seconds.
+pub(crate) const SKEW: i64 = 300;
 
 /// `wids` in app-only tokens, as users show them; no page describes it.
 const DEFAULT_WID: &str = "0997a1d0-0d1d-4acb-b408-d5ca73121e90";
 
 /// 2020-01-01, the tenant's creation.
-const TENANT_CREATED: i64 = 1_577_836_800;
+pub(crate) const TENANT_CREATED: i64 = 1_577_836_800;

@@ -23,7 +23,8 @@ use crate::fault::{self, Fault, Faults};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
 use crate::managed_identity::{self, MachineCall};
-use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededUser};
+use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
+use crate::sessions::Sessions;
 use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
 use crate::workload_issuer::{self, Cluster};
@@ -63,6 +64,7 @@ struct Shared {
     content: OnceLock<(Mutex<Tenant>, Seeded)>,
     faults: Faults,
     journal: Journal,
+    sessions: Sessions,
 }
 
 /// What a tenant is made from.
@@ -186,6 +188,22 @@ impl Emulator {
             .clone()
     }
 
+    /// The application of the seed that users sign in to with a browser. It keeps a secret, its
+    /// redirect URI is `https://localhost/signin-oidc`, and its API has the permission
+    /// `api://<client id>/access_as_user`. An administrator consented to `User.Read`.
+    #[expect(clippy::expect_used, reason = "every seed ends with it")]
+    pub fn web_app(&self) -> SeededApp {
+        let apps = &self.content().1.apps;
+        apps.last().expect("the seed has a web application").clone()
+    }
+
+    /// The application of the seed on devices: without a secret, with the redirect URI
+    /// `http://localhost` at any port and with device codes. It may call the API of
+    /// [`web_app`](Self::web_app).
+    pub fn public_app(&self) -> SeededPublicApp {
+        self.content().1.public_app.clone()
+    }
+
     /// The users of the seed that have a password.
     pub fn users(&self) -> Vec<SeededUser> {
         self.content().1.users.clone()
@@ -224,6 +242,7 @@ impl Emulator {
     pub fn reset(&self) {
         let (fresh, _) = self.build();
         *self.tenant() = fresh;
+        self.shared.sessions.clear();
         self.shared.faults.clear();
         self.shared.journal.clear();
     }
@@ -323,7 +342,8 @@ impl Emulator {
             };
         }
         let (answer, caller) = SignIn {
-            tenant: &tenant,
+            tenant: &mut tenant,
+            sessions: &self.shared.sessions,
             origin,
             now,
         }
@@ -333,6 +353,16 @@ impl Emulator {
             caller,
             permission: None,
         }
+    }
+
+    /// What happens at the sign-in service without a request.
+    pub(crate) fn with_sign_in<T>(&self, act: impl FnOnce(&mut SignIn<'_>) -> T) -> T {
+        act(&mut SignIn {
+            tenant: &mut self.tenant(),
+            sessions: &self.shared.sessions,
+            origin: self.shared.settings.cloud.graph_url(),
+            now: self.shared.settings.clock.now(),
+        })
     }
 
     fn record(
@@ -368,6 +398,7 @@ impl Emulator {
                 content: OnceLock::new(),
                 faults: Faults::default(),
                 journal: Journal::default(),
+                sessions: Sessions::default(),
             }),
         }
     }

@@ -168,6 +168,7 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let public_app = emulator.public_app();
     let line = json!({
         "authority": login,
         "graph": graph,
@@ -176,6 +177,11 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
         "ca": std::path::absolute(certificates.ca_path())?,
         "control": format!("{graph}/_emulator"),
         "apps": apps,
+        "public_app": {
+            "display_name": public_app.display_name,
+            "client_id": public_app.client_id,
+            "object_id": public_app.object_id,
+        },
         "users": users,
         "managed_identities": identities,
         "identity_header": emulator.identity_header().expose(),
@@ -193,6 +199,7 @@ The line on standard output, an object:
   ca                the file with the certificate authority to trust
   control           the address of the control interface, with its path
   apps              a list of {display_name, client_id, object_id, client_secret}
+  public_app        an application without a secret: {display_name, client_id, object_id}
   users             a list of {user_principal_name, password, object_id}
   managed_identities
                     a list of {display_name, client_id, object_id, resource_id}; the first is

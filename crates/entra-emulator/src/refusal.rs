@@ -5,8 +5,10 @@
 //! codes" lists most of the codes, but not 501051, 700021, 700024, 1002012, 7000216 and 7000229,
 //! and has another meaning for 700023; those, and the full texts, are as users report them.
 
+mod user;
+
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -18,6 +20,7 @@ use uuid::Uuid;
 pub(crate) struct Refusal {
     status: StatusCode,
     error: &'static str,
+    suberror: Option<&'static str>,
     code: u32,
     text: String,
 }
@@ -28,15 +31,6 @@ impl Refusal {
             "invalid_request",
             900_144,
             format!("The request body must contain the following parameter: '{name}'."),
-        )
-    }
-
-    /// The text is this tenant's.
-    pub(crate) fn invalid_claims(reason: &str) -> Self {
-        Self::bad_request(
-            "invalid_request",
-            90023,
-            format!("The value of the parameter 'claims' is not valid: {reason}."),
         )
     }
 
@@ -347,6 +341,7 @@ impl Refusal {
         Self {
             status,
             error: "temporarily_unavailable",
+            suberror: None,
             code,
             text: text.to_owned(),
         }
@@ -359,38 +354,66 @@ impl Refusal {
         ids: &RequestIds,
         now: OffsetDateTime,
     ) -> Response<Bytes> {
-        let Self {
-            code, error, text, ..
-        } = self;
+        let Self { code, error, .. } = self;
         let RequestIds { trace, correlation } = ids;
-        let timestamp = timestamp(now);
-        let body = json!({
+        let mut body = json!({
             "error": error,
-            "error_description": format!(
-                "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} \
-                 Timestamp: {timestamp}"
-            ),
+            "error_description": self.description(ids, now),
             "error_codes": [code],
-            "timestamp": timestamp,
+            "timestamp": timestamp(now),
             "trace_id": trace,
             "correlation_id": correlation,
-            "error_uri": format!("{origin}error?code={code}"),
+            "error_uri": self.uri(origin),
         });
+        if let (Some(suberror), Some(body)) = (self.suberror, body.as_object_mut()) {
+            body.insert("suberror".to_owned(), json!(suberror));
+        }
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = self.status;
         answer
     }
 
+    /// `error` of RFC 6749 5.2 and 4.1.2.1.
+    pub(crate) fn error(&self) -> &'static str {
+        self.error
+    }
+
     /// The number of the AADSTS code.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> u32 {
         self.code
+    }
+
+    /// `suberror` of the token endpoint, `error_subcode` of the authorization endpoint.
+    pub(crate) fn suberror(&self) -> Option<&'static str> {
+        self.suberror
+    }
+
+    /// `error_description`: code, text and what support asks for.
+    pub(crate) fn description(&self, ids: &RequestIds, now: OffsetDateTime) -> String {
+        let Self { code, text, .. } = self;
+        let RequestIds { trace, correlation } = ids;
+        let timestamp = timestamp(now);
+        format!(
+            "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: \
+             {timestamp}"
+        )
+    }
+
+    /// `error_uri`
+    pub(crate) fn uri(&self, origin: &Url) -> String {
+        format!("{origin}error?code={}", self.code)
+    }
+
+    fn with_suberror(mut self, suberror: &'static str) -> Self {
+        self.suberror = Some(suberror);
+        self
     }
 
     fn bad_request(error: &'static str, code: u32, text: String) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             error,
+            suberror: None,
             code,
             text,
         }
@@ -401,6 +424,7 @@ impl Refusal {
         Self {
             status: StatusCode::UNAUTHORIZED,
             error: "invalid_client",
+            suberror: None,
             code,
             text,
         }
@@ -414,6 +438,28 @@ pub(crate) struct RequestIds {
     pub(crate) trace: Uuid,
     /// The client's `client-request-id`, or one of the service.
     pub(crate) correlation: Uuid,
+}
+
+impl RequestIds {
+    /// Those of a request.
+    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+        let sent = request.headers().get("client-request-id");
+        let sent = sent
+            .and_then(|id| id.to_str().ok())
+            .and_then(|id| Uuid::try_parse(id).ok());
+        Self {
+            trace: Uuid::new_v4(),
+            correlation: sent.unwrap_or_else(Uuid::new_v4),
+        }
+    }
+
+    /// Those of an event that is no request.
+    pub(crate) fn fresh() -> Self {
+        Self {
+            trace: Uuid::new_v4(),
+            correlation: Uuid::new_v4(),
+        }
+    }
 }
 
 const CHECK_FEDERATION: &str = "Check your federated identity credential Subject, Audience and \

@@ -65,7 +65,8 @@ pub(crate) fn update(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> 
     check_name(exchange.tenant, &user, &id)?;
     exchange.tenant.replace(KIND, &id, user, exchange.now());
     if let Some(password) = password {
-        exchange.tenant.set_password(&id, password);
+        let now = exchange.now();
+        exchange.tenant.change_password(&id, password, now);
     }
     Ok(Answer::Empty)
 }
@@ -217,10 +218,10 @@ mod tests {
         assert!(!made.to_string().contains("Correct-Horse-1"));
         let password = entra_core::Secret::new("Correct-Horse-1");
         let name = "Ada@Alpenglow.example";
-        assert!(desk.tenant.authenticate_user(name, &password).is_some());
+        assert!(desk.tenant.authenticate_user(name, &password).is_ok());
         let path = format!("/users/{name}");
         desk.ok("PATCH", &path, json!({"accountEnabled": false}));
-        assert!(desk.tenant.authenticate_user(name, &password).is_none());
+        assert!(desk.tenant.authenticate_user(name, &password).is_err());
         let selected = desk.ok(
             "GET",
             &format!("{path}?$select=accountEnabled"),

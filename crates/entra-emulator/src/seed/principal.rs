@@ -111,7 +111,7 @@ pub(super) fn add_managed_identities(
     .collect()
 }
 
-fn add_app(
+pub(super) fn add_app(
     seed: &Seed,
     tenant: &mut Tenant,
     app: &SeededApp,
