@@ -94,15 +94,16 @@ impl DelegatedToken<'_> {
     }
 
     fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
-        let now = now.unix_timestamp();
         let user_id = text_of(self.user, "id");
+        let issued = tenant.issue_time(user_id, now).unix_timestamp() - SKEW;
+        let now = now.unix_timestamp();
         let mut claims = Map::new();
         for (name, value) in [
             ("exp", json!(now + self.lifetime() + 1)),
-            ("iat", json!(now - SKEW)),
+            ("iat", json!(issued)),
             ("idtyp", json!("user")),
             ("name", json!(text_of(self.user, "displayName"))),
-            ("nbf", json!(now - SKEW)),
+            ("nbf", json!(issued)),
             ("oid", json!(user_id)),
             ("scp", json!(self.scopes.join(" "))),
             ("sid", json!(self.session.id)),
