@@ -1,14 +1,14 @@
 //! Tokens of one source: cached, one request per wanted token, refreshed ahead of their end.
 
+use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::cache_metrics::CacheMetrics;
-use crate::cache_metrics::Counters;
+use crate::cache_metrics::{CacheMetrics, Counters};
+use crate::clock::work_until;
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -39,7 +39,6 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 }
 
 /// The tokens of one source.
-#[derive(Debug)]
 pub(crate) struct CachedTokens<S> {
     source: S,
     slots: TokenSlots,
@@ -122,13 +121,7 @@ impl<S: TokenSource> CachedTokens<S> {
 
     /// Refreshes what is about to end, until `shutdown` ends.
     pub(crate) async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.refresh_for_ever()).await;
     }
 
     async fn refresh_for_ever(&self) {
@@ -280,6 +273,16 @@ impl<S: TokenSource> CachedTokens<S> {
 
     fn now(&self) -> OffsetDateTime {
         self.source.clock().now()
+    }
+}
+
+impl<S: TokenSource> Debug for CachedTokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedTokens")
+            .field("source", &self.source)
+            .field("shared", &self.shared)
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }
 

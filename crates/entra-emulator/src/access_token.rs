@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::keys::SigningKey;
-use crate::tenant::{Object, Tenant, text_of};
+use crate::tenant::{Object, TOKEN_EXCHANGE_APP_ID, Tenant, text_of};
 
-/// How long a token lives, in seconds, as `expires_in` says it.
+/// How long a token lives where nothing else is said.
 pub(crate) const LIFETIME: i64 = 3599;
 
 /// An app-only access token before it is signed.
@@ -28,6 +28,10 @@ pub(crate) struct AppToken<'a> {
     pub(crate) roles: Vec<String>,
     /// How the client proved itself.
     pub(crate) proof: ClientProof,
+    /// How long it lives, in seconds, as `expires_in` says it.
+    pub(crate) lifetime: i64,
+    /// Further claims.
+    pub(crate) extra: Map<String, Value>,
 }
 
 /// How a client proved itself, as `appidacr` says it (Microsoft Learn, "Access token claims
@@ -46,9 +50,10 @@ impl AppToken<'_> {
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
         let app_id = text_of(self.client, "appId");
         let registration = tenant.application_by_app_id(text_of(self.resource, "appId"), now);
-        let is_v2 = registration
-            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
-            == Some(2);
+        let is_v2 = text_of(self.resource, "appId") == TOKEN_EXCHANGE_APP_ID
+            || registration
+                .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
+                == Some(2);
         let version = if is_v2 {
             json!({
                 "aud": text_of(self.resource, "appId"),
@@ -71,6 +76,7 @@ impl AppToken<'_> {
             })
         };
         let mut claims = self.common_claims(tenant, now);
+        claims.extend(self.extra.clone());
         if let Value::Object(version) = version {
             claims.extend(version);
         }
@@ -86,7 +92,7 @@ impl AppToken<'_> {
         for (name, value) in [
             ("iat", json!(now - SKEW)),
             ("nbf", json!(now - SKEW)),
-            ("exp", json!(now + LIFETIME + 1)),
+            ("exp", json!(now + self.lifetime + 1)),
             ("idtyp", json!("app")),
             ("oid", json!(text_of(self.client, "id"))),
             ("sub", json!(text_of(self.client, "id"))),

@@ -37,6 +37,7 @@
 //! that says so, never an empty answer.
 
 mod access_token;
+mod arc_agent;
 mod bearer;
 mod ca;
 mod caller;
@@ -47,6 +48,7 @@ mod fault;
 mod graph;
 mod journal;
 mod keys;
+mod managed_identity;
 mod origin;
 mod refusal;
 mod resource_manager;
@@ -61,7 +63,7 @@ pub use ca::{CertificateFolder, CertificateFolderError};
 pub use emulator::Emulator;
 pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
-pub use seed::{Seed, SeededApp, SeededUser};
+pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededUser};
 pub use server::{Server, ServerError};
 
 #[cfg(doctest)]

@@ -38,6 +38,9 @@ struct Arguments {
     /// How many seconds a write takes to be seen by every read; 0 shows it at once.
     #[arg(long)]
     replication_delay: Option<u32>,
+    /// Plays the agent of Azure Arc, which writes the keys of its challenges to this folder.
+    #[arg(long)]
+    arc_folder: Option<PathBuf>,
     /// Listens beyond this machine. The control interface and the printed secrets are then open
     /// to whoever reaches the port.
     #[arg(long)]
@@ -70,13 +73,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shutdown = shutdown()?;
     let certificates = CertificateFolder::open(&arguments.dir, SystemClock.now())?;
     let server = Server::bind(arguments.listen).await?;
-    let emulator = Emulator::new(seed(&arguments))
+    let mut emulator = Emulator::new(seed(&arguments))
         .with_clock(Arc::new(MovableClock::ticking()))
         .with_origin(&format!(
             "https://localhost:{}",
             server.local_addr()?.port()
         ))?
         .with_root_ca_pem(certificates.ca_pem()?);
+    if let Some(folder) = &arguments.arc_folder {
+        emulator = emulator.with_arc_folder(std::path::absolute(folder)?);
+    }
     announce(&emulator, &certificates)?;
     server.run(emulator, &certificates, shutdown).await?;
     Ok(())
@@ -150,6 +156,18 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let identities: Vec<Value> = emulator
+        .managed_identities()
+        .iter()
+        .map(|identity| {
+            json!({
+                "display_name": identity.display_name,
+                "client_id": identity.client_id,
+                "object_id": identity.object_id,
+                "resource_id": identity.resource_id,
+            })
+        })
+        .collect();
     let line = json!({
         "authority": login,
         "graph": graph,
@@ -159,6 +177,8 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
         "control": format!("{graph}/_emulator"),
         "apps": apps,
         "users": users,
+        "managed_identities": identities,
+        "identity_header": emulator.identity_header().expose(),
     });
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
@@ -174,6 +194,10 @@ The line on standard output, an object:
   control           the address of the control interface, with its path
   apps              a list of {display_name, client_id, object_id, client_secret}
   users             a list of {user_principal_name, password, object_id}
+  managed_identities
+                    a list of {display_name, client_id, object_id, resource_id}; the first is
+                    assigned by the system
+  identity_header   the IDENTITY_HEADER of App Service, whose IDENTITY_ENDPOINT is /msi/token
 
 Control interface (JSON, at the same address; what cannot be used is answered with 400 and
 {\"error\": why}, and changes nothing):
@@ -199,6 +223,8 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                unavailable_before  503, not handled
                unavailable_after   503, although handled
                bad_gateway_html    502 with a proxy's HTML page, not handled
+               not_found, gone     404, 410: a metadata service that is being updated, not
+                                   handled
                dropped             the connection ends, not handled
                dropped_after       the connection ends, although handled
                truncated           the connection ends in the middle of the body

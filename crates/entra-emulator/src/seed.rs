@@ -94,7 +94,20 @@ impl Seed {
         principal::add_microsoft_apps(self, &mut tenant);
         let apps = principal::add_apps(self, &mut tenant, now);
         let users = company::add(self, &mut tenant, now);
-        (tenant, Seeded { apps, users })
+        let seeded = Seeded {
+            apps,
+            users,
+            managed_identities: principal::add_managed_identities(self, &mut tenant),
+            identity_header: self.identity_header(),
+        };
+        (tenant, seeded)
+    }
+
+    /// What App Service puts into `IDENTITY_HEADER`: 32 hexadecimal digits.
+    fn identity_header(&self) -> Secret {
+        let secret = self.secret("App Service", "identity header");
+        let id = derived_id(&[secret.expose()]);
+        Secret::new(id.replace('-', "").to_ascii_uppercase())
     }
 
     /// The company's name in its domains.
@@ -144,6 +157,10 @@ pub(crate) struct Seeded {
     pub(crate) apps: Vec<SeededApp>,
     /// The users that have a password.
     pub(crate) users: Vec<SeededUser>,
+    /// The identities of the company's machine. The first is assigned by the system.
+    pub(crate) managed_identities: Vec<SeededManagedIdentity>,
+    /// What App Service wants to see of who asks for a token.
+    pub(crate) identity_header: Secret,
 }
 
 /// An application of a new tenant.
@@ -157,6 +174,19 @@ pub struct SeededApp {
     pub object_id: String,
     /// Its client secret.
     pub client_secret: Secret,
+}
+
+/// A managed identity of a new tenant: a service principal without an application.
+#[derive(Clone, Debug)]
+pub struct SeededManagedIdentity {
+    /// Its name: that of the machine, or its own.
+    pub display_name: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The id of its service principal.
+    pub object_id: String,
+    /// The id of its Azure resource.
+    pub resource_id: String,
 }
 
 /// A user of a new tenant.

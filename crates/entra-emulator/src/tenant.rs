@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck};
+pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     /// `oAuth2PermissionGrant`
     PermissionGrant,
     /// `tenantAppManagementPolicy`: one
+    TenantAppManagementPolicy,
+    /// `appManagementPolicy`
     AppManagementPolicy,
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -65,6 +65,8 @@ impl TokenCall<'_> {
             audience,
             roles,
             proof,
+            lifetime: LIFETIME,
+            extra: Map::new(),
         };
         Ok(Issued {
             body: json_response(&json!({

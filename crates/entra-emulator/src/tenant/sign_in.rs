@@ -235,6 +235,10 @@ impl Tenant {
     }
 }
 
+/// What tokens are for that are exchanged for those of an application. They have version 2.0 (seen
+/// in tokens of managed identities).
+pub(crate) const TOKEN_EXCHANGE_APP_ID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
+
 /// Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
 
