@@ -45,7 +45,9 @@
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
-//! | `application`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `application`, `cached_tokens`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs`, `tests/cached_tokens.rs`, `tests/cae.rs` |
+//! | `credential_set`, `registration` | RFC 7523 2.1; client capabilities of Microsoft Learn | `tests/credential_set.rs`, `tests/registration.rs` |
+//! | `shared_tokens`, `key_ring` | NIST SP 800-38D, RFC 5869 | `tests/shared_tokens.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
