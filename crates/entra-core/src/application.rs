@@ -1,24 +1,23 @@
 //! An application that signs in as itself: cached tokens, one request per wanted token, refresh
 //! ahead of the end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::task::Poll;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use time::OffsetDateTime;
-use tracing::Instrument as _;
 
+use crate::cached_tokens::{CachedTokens, TokenSource};
+use crate::on_behalf_of::OnBehalfOf;
+use crate::registration::{Registration, Settings};
 use crate::token::TokenData;
-use crate::token_endpoint::{Effort, Grant, TokenEndpoint};
-use crate::token_slot::{TokenSlot, TokenSlots};
+use crate::token_endpoint::{Effort, Grant};
 use crate::{
-    AccessToken, Authority, ClientCredential, ClientId, Error, Pipeline, TokenCredential,
-    TokenErrorKind, TokenRequest,
+    AccessToken, AllowedTenants, Authority, CacheMetrics, ClientCredential, ClientCredentials,
+    ClientId, Clock, CredentialSource, Error, Pipeline, Secret, SharedTokens, TokenCredential,
+    TokenRequest,
 };
 
-/// An application with a credential of its own (RFC 6749 2.1), in one tenant.
+/// An application with credentials of its own (RFC 6749 2.1), in one tenant or in many.
 ///
 /// A clone is cheap and shares the cache. A cached token costs no lock. However many tasks ask
 /// for the same missing token, one request is sent, and all share its outcome; if the task that
@@ -41,42 +40,80 @@ use crate::{
 /// let token = client.token(&TokenRequest::new([cloud.graph_scope()])).await?;
 /// # Ok(()) }
 /// ```
+///
+/// What is set with a `with_…` belongs to the returned value, which starts with an empty cache:
+/// set a client up first, then hand clones out.
 #[derive(Clone, Debug)]
 pub struct ConfidentialClient {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    endpoint: TokenEndpoint,
-    credential: ClientCredential,
-    slots: TokenSlots,
-    /// What the service's clock is ahead of this machine's, in seconds.
-    clock_offset: AtomicI64,
+    inner: Arc<CachedTokens<AppSource>>,
 }
 
 impl ConfidentialClient {
-    /// A client of one tenant. `common`, `organizations` and `consumers` are refused: an app that
-    /// signs in as itself does so in one tenant.
+    /// A client with one credential, or several in the order in which to try them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for `consumers`, where no application of an organisation signs
+    /// in. `common` and `organizations` do for users alone: a token for the application itself
+    /// must then name a tenant.
     pub fn new(
         authority: Authority,
         client_id: ClientId,
-        credential: ClientCredential,
+        credentials: impl Into<ClientCredentials>,
         pipeline: Pipeline,
     ) -> Result<Self, Error> {
-        if !authority.tenant().is_single() {
+        if *authority.tenant() == crate::Tenant::Consumers {
             return Err(Error::InvalidRequest(
-                "an application signs in as itself in one tenant, not in common, organizations or consumers",
+                "an application signs in as itself in one tenant, not in consumers",
             ));
         }
-        Ok(Self {
-            inner: Arc::new(Inner {
-                endpoint: TokenEndpoint::new(authority, client_id, pipeline),
-                credential,
-                slots: TokenSlots::default(),
-                clock_offset: AtomicI64::new(0),
-            }),
-        })
+        let settings = Settings {
+            authority,
+            client: client_id,
+            pipeline,
+            credentials: Some(credentials.into()),
+            source: None,
+            tenants: AllowedTenants::Own,
+            cae: false,
+        };
+        Ok(Self::assemble(settings, DEFAULT_CAPACITY, None))
+    }
+
+    /// Lets requests name these tenants beside the client's own.
+    #[must_use]
+    pub fn with_tenants(self, tenants: AllowedTenants) -> Self {
+        self.with(|settings| settings.tenants = tenants)
+    }
+
+    /// Declares that whoever uses the tokens answers claims challenges, as [`Pipeline::send`] does
+    /// (Continuous Access Evaluation, client capability `cp1`). Tokens then live about a day, and
+    /// the service may end them at any moment.
+    #[must_use]
+    pub fn with_continuous_access_evaluation(self) -> Self {
+        self.with(|settings| settings.cae = true)
+    }
+
+    /// Asks `source` for other credentials where all are refused: another process may have rotated
+    /// them.
+    #[must_use]
+    pub fn with_credential_source(self, source: Arc<dyn CredentialSource>) -> Self {
+        self.with(|settings| settings.source = Some(source))
+    }
+
+    /// Keeps at most this many tokens; 10,000 by default. The one that was not used for the
+    /// longest time goes first.
+    #[must_use]
+    pub fn with_cache_capacity(self, tokens: usize) -> Self {
+        Self::assemble(
+            self.current_settings(),
+            tokens,
+            self.inner.shared().cloned(),
+        )
+    }
+
+    /// Shares tokens with other processes. Losing the shared cache slows calls down and fails none.
+    #[must_use]
+    pub fn with_shared_tokens(self, shared: SharedTokens) -> Self {
+        Self::assemble(self.current_settings(), self.inner.capacity(), Some(shared))
     }
 
     /// A token for this request, from the cache or from the token endpoint.
@@ -85,64 +122,122 @@ impl ConfidentialClient {
     /// or nobody at all where [`refresh_ahead`](Self::refresh_ahead) runs. If a new token cannot
     /// be had in one attempt, the old one is returned as long as it is valid, and the next attempt
     /// comes half a minute later.
+    ///
+    /// A refusal is remembered for as long as the service asks for, or for half a minute where
+    /// somebody has to mend it first; other credentials, and a request that
+    /// [bypasses the cache](TokenRequest::bypassing_cache), are tried at once.
     pub async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
-        if !request.bypasses_cache()
-            && let Some(token) = self.cached(request)
-        {
-            return Ok(token);
-        }
-        let slot = self.inner.slots.slot(request, || self.inner.now());
-        // The rare path is boxed, so that the future of a hit stays small.
-        Box::pin(self.inner.renew(&slot, request, time::Duration::ZERO)).await
+        self.inner.token(request).await
     }
 
     /// The cached token, if there is one that needs no refresh yet. It does no I/O and takes no
     /// lock.
     pub fn cached(&self, request: &TokenRequest) -> Option<AccessToken> {
-        let token = self
-            .inner
-            .slots
-            .read(request, |slot| AccessToken::leased(slot.current.load()))??;
-        let now = self.pipeline().clock().unix_time();
-        (now < token.data().fresh_until_unix()).then_some(token)
+        self.inner.cached(request)
     }
 
     /// Refreshes tokens before their callers have to wait for it, until `shutdown` ends. The host
     /// spawns it if it wants that; without it one caller refreshes.
     pub async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.inner.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        self.inner.refresh_ahead(shutdown).await;
+    }
+
+    /// Tokens on behalf of the user whose access token for this application is given: what an API
+    /// needs to call another API (RFC 7523 2.1; Microsoft Learn, "OAuth 2.0 On-Behalf-Of flow").
+    ///
+    /// The user's token must have been validated. Each user's tokens are kept apart by the hash of
+    /// that token.
+    pub fn on_behalf_of(&self, user_token: Secret) -> OnBehalfOf {
+        OnBehalfOf::new(self.clone(), user_token)
+    }
+
+    /// Works with these credentials from now on. Tokens that are valid stay; what was refused with
+    /// the old credentials is tried again at once.
+    pub fn replace_credentials(&self, credentials: impl Into<ClientCredentials>) {
+        self.registration().replace_credentials(credentials.into());
+    }
+
+    /// Signs in with `credential` alone, which need not be one of the client's, and keeps nothing:
+    /// whether a new credential is known to the service yet.
+    pub async fn check_credential(
+        &self,
+        credential: &ClientCredential,
+        request: &TokenRequest,
+    ) -> Result<AccessToken, Error> {
+        let issued = self.registration().redeem_with(credential, request).await?;
+        Ok(AccessToken::shared(Arc::new(issued.data)))
     }
 
     /// Where it signs in.
     pub fn authority(&self) -> &Authority {
-        self.inner.endpoint.authority()
+        &self.settings().authority
     }
 
     /// The application.
     pub fn client_id(&self) -> &ClientId {
-        self.inner.endpoint.client()
+        &self.settings().client
     }
 
-    /// What it signs in with.
-    pub fn credential(&self) -> &ClientCredential {
-        &self.inner.credential
+    /// The credential that is tried first: the one that was accepted last, or the first.
+    pub fn credential(&self) -> ClientCredential {
+        let in_use = self.registration().in_use();
+        let clock = self.pipeline().clock();
+        in_use.first(clock.monotonic(), clock.now()).clone()
+    }
+
+    /// All its credentials.
+    pub fn credentials(&self) -> ClientCredentials {
+        self.registration().in_use().set.clone()
     }
 
     /// The pipeline through which it asks for tokens.
     pub fn pipeline(&self) -> &Pipeline {
-        self.inner.endpoint.pipeline()
+        &self.settings().pipeline
     }
 
     /// What the service's clock is ahead of this machine's, as its last answer told. Zero before
     /// the first answer.
     pub fn clock_offset(&self) -> time::Duration {
-        self.inner.clock_offset()
+        self.registration().clock_offset()
+    }
+
+    /// What the cache did.
+    pub fn metrics(&self) -> CacheMetrics {
+        self.inner.metrics()
+    }
+
+    pub(crate) fn registration(&self) -> &Arc<Registration> {
+        &self.inner.source().registration
+    }
+
+    pub(crate) fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
+        self.inner.invalidate(request, token);
+    }
+
+    fn settings(&self) -> &Settings {
+        self.registration().settings()
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.current_settings();
+        change(&mut settings);
+        let shared = self.inner.shared().cloned();
+        Self::assemble(settings, self.inner.capacity(), shared)
+    }
+
+    fn current_settings(&self) -> Settings {
+        Settings {
+            credentials: Some(self.credentials()),
+            ..self.settings().clone()
+        }
+    }
+
+    fn assemble(settings: Settings, capacity: usize, shared: Option<SharedTokens>) -> Self {
+        let registration = Arc::new(Registration::new(settings));
+        let source = AppSource { registration };
+        Self {
+            inner: Arc::new(CachedTokens::new(source, capacity, shared)),
+        }
     }
 }
 
@@ -153,169 +248,50 @@ impl TokenCredential for ConfidentialClient {
     }
 
     fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
-        self.inner
-            .slots
-            .read(request, |slot| slot.invalidate(token));
+        Self::invalidate(self, request, token);
     }
 }
 
-impl Inner {
-    fn now(&self) -> OffsetDateTime {
-        self.endpoint.pipeline().clock().now()
+/// Tokens of the application itself, or of a user on whose behalf it acts.
+#[derive(Debug)]
+struct AppSource {
+    registration: Arc<Registration>,
+}
+
+impl TokenSource for AppSource {
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.registration.pipeline().clock()
     }
 
-    fn clock_offset(&self) -> time::Duration {
-        time::Duration::seconds(self.clock_offset.load(Ordering::Relaxed))
-    }
-
-    /// One attempt to renew a slot, shared by all who wait for it. Nothing is done if the token
-    /// needs no refresh for longer than `lead`.
-    async fn renew(
-        &self,
-        slot: &TokenSlot,
-        request: &TokenRequest,
-        lead: time::Duration,
-    ) -> Result<AccessToken, Error> {
-        let bypass = request.bypasses_cache();
-        let seen = slot.finished.load(Ordering::Acquire);
-        let mut outcome = match slot.outcome.try_lock() {
-            Ok(outcome) => outcome,
-            Err(_) => match slot.usable_at(self.now()) {
-                // Somebody refreshes already, and there is a token until then.
-                Some(token) if !bypass => return Ok(token),
-                _ => slot.outcome.lock().await,
-            },
-        };
-        if !bypass {
-            if let Some(token) = slot.fresh_at(self.now(), lead) {
-                return Ok(token);
-            }
-            if slot.finished.load(Ordering::Acquire) != seen
-                && let Some(shared) = slot.shared(&outcome, self.now())
-            {
-                return shared;
-            }
-        }
-        let effort = match slot.valid_at(self.now()) {
-            // The old token still does, so nobody waits for retries.
-            Some(_) if !bypass => Effort::Once,
-            _ => Effort::Full,
-        };
-        let result = self.fetch(request, effort).await;
-        slot.finished.fetch_add(1, Ordering::Release);
-        match result {
-            Ok(data) => {
-                *outcome = None;
-                Ok(self.store(slot, request, Arc::new(data)))
-            }
-            Err(error) => {
-                *outcome = Some(error.clone());
-                match slot.valid_at(self.now()) {
-                    Some(token) if !request.bypasses_cache() => {
-                        tracing::warn!(%error, "a token could not be refreshed; the old one is still valid");
-                        slot.hold_off(self.now());
-                        Ok(token)
-                    }
-                    _ => Err(error),
-                }
-            }
-        }
-    }
-
-    fn store(&self, slot: &TokenSlot, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
-        slot.current.store(Some(Arc::clone(&data)));
-        if request.claims().is_some() {
-            // A token that answers a challenge does for requests without it as well.
-            let plain = self.slots.slot(&request.without_claims(), || self.now());
-            plain.current.store(Some(Arc::clone(&data)));
-        }
-        AccessToken::shared(data)
-    }
-
-    /// Asks the token endpoint; once more where only the clocks differ.
     async fn fetch(&self, request: &TokenRequest, effort: Effort) -> Result<TokenData, Error> {
-        let authority = self.endpoint.authority();
-        let span = tracing::debug_span!(
-            "entra.token",
-            cloud = authority.cloud().name(),
-            tenant = %authority.tenant(),
-            client_id = %self.endpoint.client(),
-            scope = request.scope(),
-        );
-        async {
-            let before = self.clock_offset();
-            let (error, date) = match self.redeem(request, effort).await {
-                Ok(data) => return Ok(data),
-                Err(failure) => failure,
-            };
-            if let Some(date) = date {
-                self.learn_clock(date);
-            }
-            let corrected = (self.clock_offset() - before).abs() > CLOCK_TOLERANCE;
-            if is_clock_skew(&error) && corrected {
-                tracing::warn!(
-                    offset_seconds = self.clock_offset().whole_seconds(),
-                    "the clock of this machine is wrong; signing by the service's clock"
-                );
-                let second = self.redeem(request, effort).await;
-                return second.map_err(|(error, _)| error);
-            }
-            Err(error)
-        }
-        .instrument(span)
-        .await
-    }
-
-    async fn redeem(
-        &self,
-        request: &TokenRequest,
-        effort: Effort,
-    ) -> Result<TokenData, (Error, Option<OffsetDateTime>)> {
+        let grant = match request.user() {
+            None => Grant::ClientCredentials,
+            Some(user) => Grant::OnBehalfOf(user.token().ok_or(Error::InvalidRequest(
+                "the user's token is not at hand any more",
+            ))?),
+        };
+        let scope = Cow::Borrowed(request.scope());
         let issued = self
-            .endpoint
-            .redeem(
-                Grant::ClientCredentials(request),
-                &self.credential,
-                self.clock_offset(),
-                effort,
-            )
+            .registration
+            .redeem(grant, request, scope, effort)
             .await?;
-        if let Some(date) = issued.date {
-            self.learn_clock(date);
-        }
         Ok(issued.data)
     }
 
-    fn learn_clock(&self, service: OffsetDateTime) {
-        let offset = service - self.now();
-        self.clock_offset
-            .store(offset.whole_seconds(), Ordering::Relaxed);
+    fn generation(&self) -> u64 {
+        self.registration.generation()
     }
 
-    async fn refresh_for_ever(&self) {
-        loop {
-            let now = self.now();
-            let mut due = self.slots.all();
-            // A token that answered a challenge is kept for its twin without claims.
-            due.retain(|(request, slot)| {
-                request.claims().is_none() && slot.is_due_at(now, REFRESH_LEAD)
-            });
-            for (request, slot) in due {
-                // A failure is logged and tried again after the hold-off.
-                let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
-            }
-            self.endpoint.pipeline().clock().sleep(REFRESH_TICK).await;
-        }
+    fn owner(&self, request: &TokenRequest) -> Option<Vec<String>> {
+        let user = request.user().map_or_else(String::new, |user| {
+            user.hash()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        });
+        self.registration.owner(request, user)
     }
 }
 
-fn is_clock_skew(error: &Error) -> bool {
-    matches!(error, Error::Token(error) if error.kind() == TokenErrorKind::ClockSkew)
-}
-
-/// A difference of clocks that is not worth a second request.
-const CLOCK_TOLERANCE: time::Duration = time::Duration::seconds(30);
-/// How often the background work looks.
-const REFRESH_TICK: Duration = Duration::from_secs(30);
-/// How much earlier than a caller it refreshes, so that no caller does: two ticks.
-const REFRESH_LEAD: time::Duration = time::Duration::seconds(60);
+/// About 30 megabytes of tokens.
+const DEFAULT_CAPACITY: usize = 10_000;

@@ -180,6 +180,18 @@ impl ClientCredential {
         }
     }
 
+    /// What tells it from others where tokens are shared: whoever holds another credential must
+    /// ask for a token of its own.
+    pub(crate) fn identity(&self) -> String {
+        match &self.0 {
+            Kind::Secret(secret) => format!("secret:{}", secret.0.digest()),
+            Kind::Certificate { certificate, .. } => {
+                format!("certificate:{}", certificate.certificate().x5t_s256())
+            }
+            Kind::Assertion(_) => "assertion".to_owned(),
+        }
+    }
+
     /// The certificate, if it is one.
     pub fn as_certificate(&self) -> Option<&Certificate> {
         match &self.0 {
@@ -213,6 +225,30 @@ impl ClientCredential {
         }
     }
 }
+
+impl PartialEq for ClientCredential {
+    /// Two credentials are equal if they prove the same: the same secret, the same certificate,
+    /// the same source of assertions.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Secret(one), Kind::Secret(two)) => one == two,
+            (
+                Kind::Certificate {
+                    certificate: one,
+                    send_chain: one_sends,
+                },
+                Kind::Certificate {
+                    certificate: two,
+                    send_chain: two_sends,
+                },
+            ) => one.certificate() == two.certificate() && one_sends == two_sends,
+            (Kind::Assertion(one), Kind::Assertion(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ClientCredential {}
 
 /// Makes client assertions (RFC 7523 2.2) where the key is not in the product's hands.
 #[async_trait]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use crate::{CertificateError, Operation, TokenError, TransportError, retry};
+use crate::{CertificateError, Operation, RetryClass, TokenError, TransportError, retry};
 
 /// Why a call failed. No variant carries a secret, a token or a request's body.
 ///
@@ -87,6 +87,37 @@ impl Error {
             Self::Throttled { retry_after, .. } => Some(*retry_after),
             Self::Token(error) => error.retry_after,
             Self::Response(response) => response.retry_after,
+            _ => None,
+        }
+    }
+
+    /// The same failure, a while later: what is left of the wait.
+    #[must_use]
+    pub(crate) fn with_retry_after(mut self, left: Duration) -> Self {
+        match &mut self {
+            Self::Throttled { retry_after, .. } => *retry_after = left,
+            Self::Token(error) if error.retry_after.is_some() => {
+                Arc::make_mut(error).retry_after = Some(left);
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether only a person who signs in again can go on: consent, a second factor, a new session.
+    pub fn needs_user(&self) -> bool {
+        match self {
+            Self::Token(error) => error.class() == RetryClass::UserInteraction,
+            _ => false,
+        }
+    }
+
+    /// The claims request (OpenID Connect Core 5.5, JSON) that the next sign-in must carry, where
+    /// the service asked for one: [`TokenRequest::with_claims`](crate::TokenRequest::with_claims).
+    pub fn claims(&self) -> Option<&str> {
+        match self {
+            Self::Token(error) => error.claims.as_deref(),
+            Self::Response(response) => response.claims.as_deref(),
             _ => None,
         }
     }

@@ -58,44 +58,60 @@
 
 mod aadsts;
 mod application;
+mod cache_metrics;
+mod cached_tokens;
 mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+mod credential_set;
 mod error;
 mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod key_ring;
+mod on_behalf_of;
 mod pipeline;
+mod registration;
 mod retry;
 mod secret;
+mod shared_tokens;
 mod signing_certificate;
 mod tenant;
 mod throttle;
 mod token;
+mod token_cache;
 mod token_endpoint;
+mod token_error;
 mod token_slot;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
+pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use credential_set::{ClientCredentials, CredentialSource};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use on_behalf_of::OnBehalfOf;
 pub use pipeline::{Call, Pipeline};
+pub use registration::AllowedTenants;
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use secret::Secret;
+pub use shared_tokens::SharedTokens;
 pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate};
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
 pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};
-pub use token_endpoint::TokenError;
+pub use token_cache::{CacheName, TokenCache, TokenCacheError};
+pub use token_error::TokenError;
 
 /// The README's example is compiled with the others.
 #[cfg(all(doctest, feature = "http"))]

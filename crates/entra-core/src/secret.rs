@@ -34,10 +34,17 @@ impl Secret {
     /// The first eight hexadecimal digits of the SHA-256 of the secret: enough to tell two apart
     /// in a support case, not enough to guess one.
     pub fn fingerprint(&self) -> String {
+        let mut digits = self.digest();
+        digits.truncate(8);
+        digits
+    }
+
+    /// The SHA-256 in hexadecimal digits. It must not leave the process unprotected: a short secret
+    /// can be guessed from it.
+    pub(crate) fn digest(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());
         hash.as_ref()
             .iter()
-            .take(4)
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }

@@ -200,6 +200,22 @@ impl Authority {
         self.url("oauth2/v2.0/token")
     }
 
+    /// The authorization endpoint (RFC 6749 3.1), to which a user's browser is sent.
+    pub fn authorization_endpoint(&self) -> Url {
+        self.url("oauth2/v2.0/authorize")
+    }
+
+    /// The device authorization endpoint (RFC 8628 3.1).
+    pub fn device_code_endpoint(&self) -> Url {
+        self.url("oauth2/v2.0/devicecode")
+    }
+
+    /// The same cloud's authority of another tenant.
+    #[must_use]
+    pub fn with_tenant(&self, tenant: impl Into<Tenant>) -> Self {
+        Self::new(self.cloud.clone(), tenant)
+    }
+
     /// The OpenID Provider configuration (OpenID Connect Discovery 1.0, section 4).
     pub fn openid_configuration(&self) -> Url {
         self.url("v2.0/.well-known/openid-configuration")

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 use async_trait::async_trait;
+use aws_lc_rs::digest;
+use bytes::Bytes;
 use http::HeaderValue;
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
-use crate::{Error, Secret};
+use crate::{Error, Secret, Tenant};
 
 /// Yields access tokens. Cheap to call: whoever implements it caches.
 #[async_trait]
@@ -24,7 +27,7 @@ pub trait TokenCredential: Debug + Send + Sync {
     fn invalidate(&self, request: &TokenRequest, token: &AccessToken);
 }
 
-/// What a token is asked for: scopes in any order, and maybe a claims request.
+/// What a token is asked for: scopes in any order, maybe a claims request, maybe another tenant.
 ///
 /// ```
 /// use entra_core::{Cloud, TokenRequest};
@@ -38,6 +41,8 @@ pub struct TokenRequest {
     scope: Arc<str>,
     key: Arc<str>,
     claims: Option<Arc<str>>,
+    tenant: Option<Arc<Tenant>>,
+    user: Option<UserAssertion>,
     bypass_cache: bool,
     hash: u64,
 }
@@ -60,22 +65,31 @@ impl TokenRequest {
         scopes.dedup_by_key(|scope| scope.to_ascii_lowercase());
         let scope = scopes.join(" ");
         let key: Arc<str> = scope.to_ascii_lowercase().into();
-        Self {
-            hash: hash(&key, None),
+        let request = Self {
+            hash: 0,
             scope: scope.into(),
             key,
             claims: None,
+            tenant: None,
+            user: None,
             bypass_cache: false,
-        }
+        };
+        request.hashed()
     }
 
     /// Adds a claims request (OpenID Connect Core 5.5), as a claims challenge brings it.
     #[must_use]
     pub fn with_claims(mut self, claims: impl Into<String>) -> Self {
-        let claims: Arc<str> = claims.into().into();
-        self.hash = hash(&self.key, Some(&claims));
-        self.claims = Some(claims);
-        self
+        self.claims = Some(claims.into().into());
+        self.hashed()
+    }
+
+    /// Asks in this tenant instead of the client's own. The client must allow it, see
+    /// [`ConfidentialClient::with_tenants`](crate::ConfidentialClient::with_tenants).
+    #[must_use]
+    pub fn in_tenant(mut self, tenant: impl Into<Tenant>) -> Self {
+        self.tenant = Some(Arc::new(tenant.into()));
+        self.hashed()
     }
 
     /// Asks the token endpoint even where a cached token would do, and does not count a recent
@@ -91,21 +105,57 @@ impl TokenRequest {
         &self.scope
     }
 
-    /// The same scopes alone.
-    pub(crate) fn without_claims(&self) -> Self {
-        Self {
-            hash: hash(&self.key, None),
-            claims: None,
-            ..self.clone()
-        }
+    /// Asks on behalf of the user whose token this is.
+    pub(crate) fn for_user(mut self, user: UserAssertion) -> Self {
+        self.user = Some(user);
+        self.hashed()
     }
 
-    /// The same request as a cache knows it.
-    pub(crate) fn as_key(&self) -> Self {
-        Self {
-            bypass_cache: false,
+    /// The same request without claims.
+    pub(crate) fn without_claims(&self) -> Self {
+        let plain = Self {
+            claims: None,
             ..self.clone()
+        };
+        plain.hashed()
+    }
+
+    /// The same request as a cache knows it: without the user's token, which it must not keep.
+    pub(crate) fn as_key(&self) -> Self {
+        let mut key = self.clone();
+        key.bypass_cache = false;
+        if let Some(user) = &mut key.user {
+            user.token = None;
         }
+        key
+    }
+
+    fn hashed(mut self) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&self.key, &self.claims, &self.tenant).hash(&mut hasher);
+        self.user.as_ref().map(|user| user.hash).hash(&mut hasher);
+        self.hash = hasher.finish();
+        self
+    }
+
+    /// The hash, for whoever divides requests into groups.
+    pub(crate) fn hash_code(&self) -> u64 {
+        self.hash
+    }
+
+    /// The scopes as a cache compares them: sorted, in lower case.
+    pub(crate) fn scope_key(&self) -> &str {
+        &self.key
+    }
+
+    /// On whose behalf it asks.
+    pub(crate) fn user(&self) -> Option<&UserAssertion> {
+        self.user.as_ref()
+    }
+
+    /// The tenant, where it is not the client's own.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_deref()
     }
 
     /// The claims request, as JSON text.
@@ -122,7 +172,11 @@ impl TokenRequest {
 impl PartialEq for TokenRequest {
     /// Two requests are equal if one token answers both.
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.key == other.key && self.claims == other.claims
+        self.hash == other.hash
+            && self.key == other.key
+            && self.claims == other.claims
+            && self.tenant == other.tenant
+            && self.user == other.user
     }
 }
 
@@ -133,6 +187,40 @@ impl Hash for TokenRequest {
         state.write_u64(self.hash);
     }
 }
+
+/// The token of a user on whose behalf an application asks. Two are the same if their hashes are.
+#[derive(Clone, Debug)]
+pub(crate) struct UserAssertion {
+    hash: [u8; 32],
+    token: Option<Secret>,
+}
+
+impl UserAssertion {
+    pub(crate) fn new(token: Secret) -> Self {
+        let hash = digest::digest(&digest::SHA256, token.expose().as_bytes());
+        Self {
+            hash: <[u8; 32]>::try_from(hash.as_ref()).unwrap_or_default(),
+            token: Some(token),
+        }
+    }
+
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// The token; a cache's own copy of a request has none.
+    pub(crate) fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+}
+
+impl PartialEq for UserAssertion {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+}
+
+impl Eq for UserAssertion {}
 
 /// An access token and its times. Opaque to the client (RFC 6749 1.4).
 ///
@@ -149,13 +237,13 @@ impl AccessToken {
         expires_on: OffsetDateTime,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
         Ok(Self(Held::Shared(Arc::new(TokenData::new(
-            token, expires_on, None,
+            &token, expires_on, None,
         )?))))
     }
 
-    /// The token's text.
-    pub fn secret(&self) -> &Secret {
-        &self.data().token
+    /// A copy of the token's text, for code that makes its own requests.
+    pub fn secret(&self) -> Secret {
+        Secret::new(self.data().text())
     }
 
     /// When it ends.
@@ -193,7 +281,7 @@ impl AccessToken {
 
 impl PartialEq for AccessToken {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.data(), other.data()) || self.secret() == other.secret()
+        std::ptr::eq(self.data(), other.data()) || self.data().text() == other.data().text()
     }
 }
 
@@ -210,7 +298,9 @@ impl Debug for AccessToken {
 
 /// What is known of a token. One allocation that all its holders share.
 pub(crate) struct TokenData {
-    token: Secret,
+    /// `Bearer …`. The header shares this one copy of the token, which is wiped with the last of
+    /// its holders.
+    text: Bytes,
     authorization: HeaderValue,
     pub(crate) expires_on: OffsetDateTime,
     pub(crate) refresh_on: Option<OffsetDateTime>,
@@ -224,15 +314,19 @@ pub(crate) struct TokenData {
 impl TokenData {
     /// A token without a cache's times.
     pub(crate) fn new(
-        token: Secret,
+        token: &Secret,
         expires_on: OffsetDateTime,
         refresh_on: Option<OffsetDateTime>,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))?;
+        let mut text = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.expose().len()));
+        text.extend_from_slice(BEARER.as_bytes());
+        text.extend_from_slice(token.expose().as_bytes());
+        let text = Bytes::from_owner(WipedBytes(text));
+        let mut authorization = HeaderValue::from_maybe_shared(text.clone())?;
         authorization.set_sensitive(true);
         let fresh_until = refresh_on.unwrap_or(expires_on);
         Ok(Self {
-            token,
+            text,
             authorization,
             expires_on,
             refresh_on,
@@ -260,6 +354,28 @@ impl TokenData {
         self.fresh_until = self.refresh_on.unwrap_or(by_age).min(self.usable_until);
         self.fresh_until_unix = self.fresh_until.unix_timestamp();
         self
+    }
+
+    /// The same token in a process that did not fetch it: whoever fetched it renews it first, and
+    /// the others find the new one `seconds` later.
+    pub(crate) fn trailing_by(mut self, seconds: i64) -> Self {
+        let later = self
+            .fresh_until
+            .saturating_add(time::Duration::seconds(seconds));
+        self.fresh_until = later.min(self.usable_until.max(self.fresh_until));
+        self.fresh_until_unix = self.fresh_until.unix_timestamp();
+        self
+    }
+
+    /// The token without the scheme.
+    pub(crate) fn text(&self) -> &str {
+        let token = self.text.get(BEARER.len()..).unwrap_or_default();
+        std::str::from_utf8(token).unwrap_or_default()
+    }
+
+    /// When it was asked for, where that is known.
+    pub(crate) fn issued_on(&self) -> Option<OffsetDateTime> {
+        self.issued_on
     }
 
     /// Whether it was asked for earlier than `other`, as far as both are known.
@@ -300,12 +416,16 @@ impl Clone for Held {
     }
 }
 
-fn hash(key: &str, claims: Option<&str>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (key, claims).hash(&mut hasher);
-    hasher.finish()
+/// Bytes that are wiped when the last holder lets go of them.
+struct WipedBytes(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for WipedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
+const BEARER: &str = "Bearer ";
 /// Tokens of apps with Continuous Access Evaluation live a day or longer.
 const LONG_LIFE: time::Duration = time::Duration::hours(2);
 /// A caller gets a token that is valid for at least this long.
@@ -325,10 +445,29 @@ mod tests {
     }
 
     #[test]
+    fn another_tenant_or_another_user_makes_another_request() {
+        let plain = TokenRequest::new(["a"]);
+        let tenant = |name: &str| plain.clone().in_tenant(Tenant::parse(name).unwrap());
+        assert_ne!(plain, tenant("contoso.example"));
+        assert_ne!(tenant("contoso.example"), tenant("fabrikam.example"));
+        assert_eq!(tenant("contoso.example"), tenant("Contoso.example"));
+        let user = |token: &str| {
+            plain
+                .clone()
+                .for_user(UserAssertion::new(Secret::new(token)))
+        };
+        assert_ne!(plain, user("1"));
+        assert_ne!(user("1"), user("2"));
+        assert_eq!(user("1"), user("1").as_key());
+        assert!(user("1").as_key().user().unwrap().token().is_none());
+    }
+
+    #[test]
     fn a_token_is_sent_as_a_sensitive_header_and_not_shown() {
         let token = AccessToken::new("e30.e30.x".into(), datetime!(2026-01-01 00:00 UTC)).unwrap();
         assert_eq!(token.authorization(), "Bearer e30.e30.x");
         assert!(token.authorization().is_sensitive());
+        assert_eq!(token.secret().expose(), "e30.e30.x");
         assert!(!format!("{token:?}").contains("e30"));
     }
 

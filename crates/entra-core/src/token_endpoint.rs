@@ -1,112 +1,115 @@
 //! The token endpoint (RFC 6749 3.2): the request of every grant, and what comes back.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use serde::Deserialize;
 use time::OffsetDateTime;
+use url::Url;
 use url::form_urlencoded::Serializer;
 
-use crate::aadsts::{class_of, codes_in, explain_aadsts};
 use crate::client_credential::Proof;
-use crate::error::{ErrorResponse, RequestIds};
+use crate::error::RequestIds;
 use crate::pipeline::CallSettings;
 use crate::token::TokenData;
+use crate::token_error::{Unreadable, read_refusal};
 use crate::{
-    Authority, ClientCredential, ClientId, Error, Explanation, Operation, Pipeline, RetryClass,
-    Secret, ThrottleScope, TokenErrorKind, TokenRequest, retry,
+    Authority, ClientCredential, ClientId, Error, Operation, Pipeline, Secret, ThrottleScope, retry,
 };
 
-/// One application at one authority's token endpoint.
-#[derive(Debug)]
+/// One endpoint of an authority that takes a form: the token endpoint, or the one for device codes
+/// (RFC 8628 3.1).
+#[derive(Clone, Debug)]
 pub(crate) struct TokenEndpoint {
-    authority: Authority,
-    client: ClientId,
-    pipeline: Pipeline,
-    scope: Arc<ThrottleScope>,
     url: String,
+    host: String,
+    route: &'static str,
+    scope: Arc<ThrottleScope>,
 }
 
 impl TokenEndpoint {
-    pub(crate) fn new(authority: Authority, client: ClientId, pipeline: Pipeline) -> Self {
+    pub(crate) fn new(authority: &Authority, client: &ClientId) -> Self {
         let url = authority.token_endpoint();
-        let scope = ThrottleScope::new(
-            url.host_str().unwrap_or_default(),
-            authority.tenant().segment(),
-            client.to_string(),
-        );
+        Self::at(url, "POST /oauth2/v2.0/token", authority, client)
+    }
+
+    pub(crate) fn for_device_codes(authority: &Authority, client: &ClientId) -> Self {
+        let url = authority.device_code_endpoint();
+        Self::at(url, "POST /oauth2/v2.0/devicecode", authority, client)
+    }
+
+    fn at(url: Url, route: &'static str, authority: &Authority, client: &ClientId) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        let tenant = authority.tenant().segment();
         Self {
-            authority,
-            client,
-            pipeline,
-            scope: Arc::new(scope),
+            host: host.to_owned(),
+            scope: Arc::new(ThrottleScope::new(host, tenant, client.to_string())),
             url: url.into(),
+            route,
         }
     }
 
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
+    /// The URL, which is also the audience of a client assertion.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
-    pub(crate) fn client(&self) -> &ClientId {
-        &self.client
-    }
-
-    pub(crate) fn pipeline(&self) -> &Pipeline {
-        &self.pipeline
-    }
-
-    /// Asks for a token. `clock_offset` is what the service's clock is known to be ahead of this
-    /// machine's.
-    pub(crate) async fn redeem(
+    /// Sends a form, made anew for each attempt, and returns the answer or the service's refusal
+    /// with its time of day.
+    pub(crate) async fn post<F, Fut>(
         &self,
-        grant: Grant<'_>,
-        credential: &ClientCredential,
-        clock_offset: time::Duration,
-        effort: Effort,
-    ) -> Result<Issued, (Error, Option<OffsetDateTime>)> {
-        let mut settings = CallSettings::new("POST /oauth2/v2.0/token", grant.operation());
+        pipeline: &Pipeline,
+        (operation, effort): (Operation, Effort),
+        form: F,
+    ) -> Result<http::Response<Bytes>, (Error, Option<OffsetDateTime>)>
+    where
+        F: Fn() -> Fut + Send + Sync,
+        Fut: Future<Output = Result<String, Error>> + Send,
+    {
+        let mut settings = CallSettings::new(self.route, operation);
         settings.scope = Some(Arc::clone(&self.scope));
         settings.once = effort == Effort::Once;
-        let clock = self.pipeline.clock();
-        let started = clock.now();
-        let answer = self
-            .pipeline
-            .send_each(settings, || async {
-                let now = clock.now().saturating_add(clock_offset);
-                let proof = credential.proof(&self.url, &self.client, now).await?;
-                self.request(&grant, &proof)
-            })
+        let form = &form;
+        let answer = pipeline
+            .send_each(settings, || async move { self.request(form().await?) })
             .await;
         match answer {
-            Ok(response) => {
-                let date = retry::date(response.headers());
-                let data = self
-                    .read(&response, started)
-                    .map_err(|error| (error, date))?;
-                Ok(Issued { data, date })
-            }
-            Err(Error::Response(refusal)) => Err((self.read_refusal(&refusal), refusal.date)),
+            Ok(response) => Ok(response),
+            Err(Error::Response(refusal)) => Err((read_refusal(&refusal), refusal.date)),
             Err(error) => Err((error, None)),
         }
     }
 
-    fn request(&self, grant: &Grant<'_>, proof: &Proof) -> Result<http::Request<Bytes>, Error> {
-        let mut form = Serializer::new(String::new());
-        form.append_pair("client_id", &self.client.to_string());
-        grant.append_to(&mut form);
-        match proof {
-            Proof::Secret(secret) => {
-                form.append_pair("client_secret", secret.expose());
-            }
-            Proof::Assertion(assertion) => {
-                form.append_pair("client_assertion_type", JWT_BEARER);
-                form.append_pair("client_assertion", assertion.expose());
-            }
-        }
+    /// Asks for a token. `now` is the service's time of day as far as it is known.
+    pub(crate) async fn redeem(
+        &self,
+        pipeline: &Pipeline,
+        call: &TokenCall<'_>,
+        clock_offset: time::Duration,
+        effort: Effort,
+    ) -> Result<Issued, (Error, Option<OffsetDateTime>)> {
+        let clock = pipeline.clock();
+        let started = clock.now();
+        let form = || async {
+            let proof = match call.credential {
+                Some(credential) => {
+                    let now = clock.now().saturating_add(clock_offset);
+                    Some(credential.proof(&self.url, call.client, now).await?)
+                }
+                None => None,
+            };
+            Ok(call.form(proof.as_ref()))
+        };
+        let effort = (call.grant.operation(), effort);
+        let response = self.post(pipeline, effort, form).await?;
+        let date = retry::date(response.headers());
+        self.read(&response, started)
+            .map(|issued| Issued { date, ..issued })
+            .map_err(|error| (error, date))
+    }
+
+    fn request(&self, form: String) -> Result<http::Request<Bytes>, Error> {
         http::Request::post(&self.url)
             .header(
                 http::header::CONTENT_TYPE,
@@ -117,7 +120,7 @@ impl TokenEndpoint {
             .header("x-ms-lib-capability", "retry-after, h429")
             .header("x-client-sku", "entra-core")
             .header("x-client-ver", env!("CARGO_PKG_VERSION"))
-            .body(Bytes::from(form.finish()))
+            .body(Bytes::from(form))
             .map_err(|_| Error::InvalidRequest("the token endpoint's URL cannot be called"))
     }
 
@@ -125,9 +128,34 @@ impl TokenEndpoint {
         &self,
         response: &http::Response<Bytes>,
         started: OffsetDateTime,
-    ) -> Result<TokenData, Error> {
-        let malformed = |what: &str, source: Option<serde_json::Error>| Error::Malformed {
-            host: self.host(),
+    ) -> Result<Issued, Error> {
+        let answer: TokenResponse = self.read_json(response, "a body that is no token response")?;
+        if !answer.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(self.malformed(response, "a token that is no bearer token", None));
+        }
+        answer
+            .into_issued(started)
+            .ok_or_else(|| self.malformed(response, "a token that cannot be sent", None))
+    }
+
+    /// The JSON of a successful answer; `what` says what was found if it is something else.
+    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        response: &http::Response<Bytes>,
+        what: &str,
+    ) -> Result<T, Error> {
+        serde_json::from_slice(response.body())
+            .map_err(|error| self.malformed(response, what, Some(error)))
+    }
+
+    fn malformed(
+        &self,
+        response: &http::Response<Bytes>,
+        what: &str,
+        source: Option<serde_json::Error>,
+    ) -> Error {
+        Error::Malformed {
+            host: self.host.clone(),
             status: response.status(),
             what: what.to_owned(),
             ids: RequestIds::from_headers(response.headers()),
@@ -135,38 +163,45 @@ impl TokenEndpoint {
                 Some(error) => Some(Arc::new(Unreadable::from(error))),
                 None => None,
             },
-        };
-        let answer: TokenResponse = serde_json::from_slice(response.body())
-            .map_err(|error| malformed("a body that is no token response", Some(error)))?;
-        if !answer.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(malformed("a token that is no bearer token", None));
-        }
-        answer
-            .into_data(started)
-            .ok_or_else(|| malformed("a token that cannot be sent", None))
-    }
-
-    /// The service's own error comes first; only where it cannot be read is the answer malformed.
-    fn read_refusal(&self, refusal: &ErrorResponse) -> Error {
-        match serde_json::from_slice::<ErrorBody>(&refusal.body) {
-            Ok(body) => Error::Token(Arc::new(TokenError::new(body, refusal))),
-            // A throttled request is answered in plain text.
-            Err(_) if refusal.status == StatusCode::TOO_MANY_REQUESTS => Error::Throttled {
-                host: refusal.host.clone(),
-                retry_after: refusal.retry_after.unwrap_or(DEFAULT_THROTTLE),
-                ids: refusal.ids.clone(),
-            },
-            Err(error) => refusal.malformed(Unreadable::from(error)),
         }
     }
+}
 
-    fn host(&self) -> String {
-        self.authority
-            .cloud()
-            .login_url()
-            .host_str()
-            .unwrap_or_default()
-            .to_owned()
+/// One token request but for the client's proof.
+#[derive(Debug)]
+pub(crate) struct TokenCall<'a> {
+    pub(crate) client: &'a ClientId,
+    pub(crate) grant: Grant<'a>,
+    /// Separated by spaces.
+    pub(crate) scope: Cow<'a, str>,
+    /// A claims request, as JSON text.
+    pub(crate) claims: Option<Cow<'a, str>>,
+    /// What the client proves itself with; a public client has nothing.
+    pub(crate) credential: Option<&'a ClientCredential>,
+}
+
+impl TokenCall<'_> {
+    fn form(&self, proof: Option<&Proof>) -> String {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("client_id", &self.client.to_string());
+        self.grant.append_to(&mut form);
+        if !self.scope.is_empty() {
+            form.append_pair("scope", &self.scope);
+        }
+        if let Some(claims) = &self.claims {
+            form.append_pair("claims", claims);
+        }
+        match proof {
+            Some(Proof::Secret(secret)) => {
+                form.append_pair("client_secret", secret.expose());
+            }
+            Some(Proof::Assertion(assertion)) => {
+                form.append_pair("client_assertion_type", CLIENT_ASSERTION);
+                form.append_pair("client_assertion", assertion.expose());
+            }
+            None => {}
+        }
+        form.finish()
     }
 }
 
@@ -180,160 +215,85 @@ pub(crate) enum Effort {
 }
 
 /// What is presented for a token.
-#[derive(Debug)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Grant<'a> {
     /// The application itself (RFC 6749 4.4).
-    ClientCredentials(&'a TokenRequest),
+    ClientCredentials,
+    /// A code that a user's browser brought (RFC 6749 4.1.3, RFC 7636 4.5).
+    AuthorizationCode {
+        code: &'a Secret,
+        redirect_uri: &'a str,
+        verifier: &'a Secret,
+    },
+    /// A refresh token (RFC 6749 6).
+    RefreshToken(&'a Secret),
+    /// A device code (RFC 8628 3.4).
+    DeviceCode(&'a Secret),
+    /// A user's token (RFC 7523 2.1, with Entra's `requested_token_use`).
+    OnBehalfOf(&'a Secret),
 }
 
 impl Grant<'_> {
+    /// Whether it works in one tenant alone.
+    pub(crate) fn needs_single_tenant(&self) -> bool {
+        matches!(self, Self::ClientCredentials | Self::OnBehalfOf(_))
+    }
+
     fn operation(&self) -> Operation {
         match self {
-            Self::ClientCredentials(_) => Operation::Idempotent,
+            // Entra's refresh tokens may be used again.
+            Self::ClientCredentials | Self::RefreshToken(_) | Self::OnBehalfOf(_) => {
+                Operation::Idempotent
+            }
+            Self::AuthorizationCode { .. } => Operation::Once,
+            Self::DeviceCode(_) => Operation::Unsafe,
         }
     }
 
     fn append_to(&self, form: &mut Serializer<'_, String>) {
+        // Who signed in is said beside the token (`client_info`), as Microsoft's libraries ask it.
         match self {
-            Self::ClientCredentials(request) => {
+            Self::ClientCredentials => {
                 form.append_pair("grant_type", "client_credentials");
-                form.append_pair("scope", request.scope());
-                if let Some(claims) = request.claims() {
-                    form.append_pair("claims", claims);
-                }
+            }
+            Self::AuthorizationCode {
+                code,
+                redirect_uri,
+                verifier,
+            } => {
+                form.append_pair("grant_type", "authorization_code");
+                form.append_pair("code", code.expose());
+                form.append_pair("redirect_uri", redirect_uri);
+                form.append_pair("code_verifier", verifier.expose());
+                form.append_pair("client_info", "1");
+            }
+            Self::RefreshToken(token) => {
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("refresh_token", token.expose());
+                form.append_pair("client_info", "1");
+            }
+            Self::DeviceCode(code) => {
+                form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+                form.append_pair("device_code", code.expose());
+                form.append_pair("client_info", "1");
+            }
+            Self::OnBehalfOf(token) => {
+                form.append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                form.append_pair("assertion", token.expose());
+                form.append_pair("requested_token_use", "on_behalf_of");
             }
         }
     }
 }
 
-/// A token with the service's time of day.
+/// What the token endpoint issued, with the service's time of day.
 pub(crate) struct Issued {
     pub(crate) data: TokenData,
+    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) id_token: Option<Secret>,
+    pub(crate) client_info: Option<String>,
     pub(crate) date: Option<OffsetDateTime>,
 }
-
-/// The token endpoint's refusal (RFC 6749 5.2, with Entra's extensions).
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TokenError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// `error`, for example `invalid_client`.
-    pub error: String,
-    /// `suberror`, where there is one.
-    pub suberror: Option<String>,
-    /// `error_description`, in English.
-    pub description: String,
-    /// The AADSTS codes, the first one first.
-    pub codes: Vec<u32>,
-    /// The service's id of the request.
-    pub trace_id: Option<String>,
-    /// The id that ties several requests together, as the sign-in log shows it.
-    pub correlation_id: Option<String>,
-    /// When the service refused, as it writes it.
-    pub timestamp: Option<String>,
-    /// A claims request to repeat the sign-in with.
-    pub claims: Option<String>,
-    /// How long the service asks to wait.
-    pub retry_after: Option<Duration>,
-    /// The ids of the request.
-    pub ids: RequestIds,
-}
-
-impl TokenError {
-    fn new(body: ErrorBody, refusal: &ErrorResponse) -> Self {
-        let description = body.error_description.unwrap_or_default();
-        let mut codes = listed_codes(body.error_codes.as_ref());
-        if codes.is_empty() {
-            codes = codes_in(&description);
-        }
-        let mut ids = refusal.ids.clone();
-        if body.trace_id.is_some() {
-            ids.request_id.clone_from(&body.trace_id);
-        }
-        Self {
-            status: refusal.status,
-            error: body.error,
-            suberror: body.suberror,
-            description,
-            codes,
-            trace_id: body.trace_id,
-            correlation_id: body.correlation_id,
-            timestamp: body.timestamp,
-            claims: body.claims,
-            retry_after: refusal.retry_after,
-            ids,
-        }
-    }
-
-    /// What is wrong, as the first known code tells.
-    pub fn kind(&self) -> TokenErrorKind {
-        match self.explanation() {
-            Some(explanation) => explanation.kind,
-            None if self.status == StatusCode::TOO_MANY_REQUESTS => TokenErrorKind::Throttled,
-            None if self.status.is_server_error() => TokenErrorKind::ServiceUnavailable,
-            None => TokenErrorKind::Other,
-        }
-    }
-
-    /// What to do. Status and `error` decide where the code is unknown.
-    pub fn class(&self) -> RetryClass {
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            return RetryClass::Throttled;
-        }
-        match self.explanation() {
-            Some(explanation) => explanation.class,
-            None if self.status.is_server_error() => RetryClass::Transient,
-            None => class_of(&self.error),
-        }
-    }
-
-    /// Whether it passes by itself within minutes if the app, its credential or its consent was
-    /// changed just now.
-    pub fn may_be_propagation(&self) -> bool {
-        self.explanation().is_some_and(|row| row.propagation)
-    }
-
-    /// Whether the same request may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self.class(), RetryClass::Transient | RetryClass::Throttled)
-    }
-
-    /// The step that mends it, for an administrator.
-    pub fn admin_hint(&self) -> &'static str {
-        match self.explanation() {
-            Some(explanation) => explanation.remedy,
-            None if self.is_retryable() => "The sign-in service is busy. Try again later.",
-            None => {
-                "Look the code up in Microsoft's list of AADSTS errors, or quote the trace id in a \
-                 support case."
-            }
-        }
-    }
-
-    fn explanation(&self) -> Option<&'static Explanation> {
-        self.codes.iter().find_map(|code| explain_aadsts(*code))
-    }
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The description repeats the ids over several lines; its first line says it.
-        let first = self.description.lines().next().unwrap_or_default();
-        let message = match first.split_once(" Trace ID:") {
-            Some((message, _)) => message,
-            None => first,
-        };
-        if message.is_empty() {
-            write!(f, "{} ({})", self.error, self.ids)
-        } else {
-            write!(f, "{}: {message} ({})", self.error, self.ids)
-        }
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 /// RFC 6749 5.1, with `refresh_in` of Entra. Some services send numbers as text.
 #[derive(Deserialize)]
@@ -344,10 +304,13 @@ struct TokenResponse {
     expires_in: u64,
     #[serde(default, deserialize_with = "optional_seconds")]
     refresh_in: Option<u64>,
+    refresh_token: Option<Secret>,
+    id_token: Option<Secret>,
+    client_info: Option<String>,
 }
 
 impl TokenResponse {
-    fn into_data(self, started: OffsetDateTime) -> Option<TokenData> {
+    fn into_issued(self, started: OffsetDateTime) -> Option<Issued> {
         let after = |seconds: u64| {
             let seconds = i64::try_from(seconds).ok()?;
             started.checked_add(time::Duration::seconds(seconds))
@@ -358,59 +321,15 @@ impl TokenResponse {
             .refresh_in
             .filter(|seconds| *seconds > 0)
             .and_then(after);
-        let data = TokenData::new(self.access_token, expires_on, refresh_on).ok()?;
-        Some(data.issued_at(started))
-    }
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: String,
-    error_description: Option<String>,
-    suberror: Option<String>,
-    error_codes: Option<serde_json::Value>,
-    timestamp: Option<String>,
-    trace_id: Option<String>,
-    correlation_id: Option<String>,
-    claims: Option<String>,
-}
-
-/// Where a body stops being what it should be. The parser's own message may quote the body, and
-/// with it a token.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} at line {line}, column {column}")]
-struct Unreadable {
-    what: &'static str,
-    line: usize,
-    column: usize,
-}
-
-impl From<serde_json::Error> for Unreadable {
-    fn from(error: serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        Self {
-            what: match error.classify() {
-                Category::Eof => "the JSON ends too early",
-                Category::Data => "the JSON has another shape",
-                Category::Syntax | Category::Io => "not JSON",
-            },
-            line: error.line(),
-            column: error.column(),
-        }
-    }
-}
-
-/// `error_codes` as numbers, or as text. What is neither must not hide the rest of the error.
-fn listed_codes(codes: Option<&serde_json::Value>) -> Vec<u32> {
-    codes
-        .and_then(serde_json::Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|code| match code {
-            serde_json::Value::String(text) => text.trim().parse().ok(),
-            other => u32::try_from(other.as_u64()?).ok(),
+        let data = TokenData::new(&self.access_token, expires_on, refresh_on).ok()?;
+        Some(Issued {
+            data: data.issued_at(started),
+            refresh_token: self.refresh_token,
+            id_token: self.id_token,
+            client_info: self.client_info,
+            date: None,
         })
-        .collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -434,6 +353,4 @@ fn optional_seconds<'de, D: serde::Deserializer<'de>>(
 }
 
 /// RFC 7523 2.2.
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// What Entra asks for as a rule where it throttles.
-const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
+const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

@@ -1,9 +1,10 @@
-//! Where a client's tokens are kept: read without a lock, renewed by one at a time.
+//! Where a client's tokens are kept: read without a lock, renewed by one at a time, bounded.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use time::OffsetDateTime;
@@ -12,77 +13,142 @@ use tokio::sync::Mutex;
 use crate::token::TokenData;
 use crate::{AccessToken, Error, TokenRequest};
 
-/// The tokens of one client.
-#[derive(Debug, Default)]
+/// The tokens of one client, `capacity` of them at the most.
+#[derive(Debug)]
 pub(crate) struct TokenSlots {
-    /// Most clients ask for one token only. It is found without a look into the map.
-    first: OnceLock<(TokenRequest, Arc<TokenSlot>)>,
-    others: ArcSwap<Slots>,
+    /// Most clients ask for one token only. It is found without a look into a map, and stays.
+    first: OnceLock<(Arc<TokenRequest>, Arc<TokenSlot>)>,
+    /// The others by their hash. A shard is replaced as a whole when a slot is added, which keeps
+    /// reading free of locks; shards are small, so that adding one of many slots costs little.
+    shards: OnceLock<Box<[Shard]>>,
+    capacity: usize,
+    count: AtomicUsize,
+    evicted: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: ArcSwap<Slots>,
     /// Held while a slot is added.
     adding: SyncMutex<()>,
 }
 
 impl TokenSlots {
-    /// What `read` finds in the slot of this request, if there is one.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            first: OnceLock::new(),
+            shards: OnceLock::new(),
+            capacity: capacity.max(1),
+            count: AtomicUsize::new(0),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    /// What `read` finds in the slot of this request, if there is one. `now` marks it as used.
     pub(crate) fn read<R>(
         &self,
         request: &TokenRequest,
+        now: i64,
         read: impl FnOnce(&TokenSlot) -> R,
     ) -> Option<R> {
         match self.first.get() {
-            Some((first, slot)) if first == request => Some(read(slot)),
-            _ => self.others.load().get(request).map(|slot| read(slot)),
+            Some((first, slot)) if **first == *request => Some(read(slot)),
+            _ => {
+                let slots = self.shard_of(request)?.slots.load();
+                let slot = slots.get(request)?;
+                slot.touch(now);
+                Some(read(slot))
+            }
         }
     }
 
     /// The slot of this request, made if there is none.
-    pub(crate) fn slot(
-        &self,
-        request: &TokenRequest,
-        now: impl FnOnce() -> OffsetDateTime,
-    ) -> Arc<TokenSlot> {
+    pub(crate) fn slot(&self, request: &TokenRequest, now: i64) -> Arc<TokenSlot> {
         if request.claims().is_none() {
-            let make = || (request.as_key(), Arc::default());
+            let make = || (Arc::new(request.as_key()), Arc::default());
             let (first, slot) = self.first.get_or_init(make);
-            if first == request {
+            if **first == *request {
                 return Arc::clone(slot);
             }
         }
-        if let Some(slot) = self.others.load().get(request) {
+        let shards = self.shards.get_or_init(|| shards(self.capacity));
+        let Some(shard) = shards.get(shard_index(request, shards.len())) else {
+            // There is always a shard; without one the token is fetched and not kept.
+            return Arc::default();
+        };
+        if let Some(slot) = shard.slots.load().get(request) {
+            slot.touch(now);
             return Arc::clone(slot);
         }
-        self.add(request, now)
+        self.add(shard, request, now)
     }
 
     /// All slots with what they are for.
-    pub(crate) fn all(&self) -> Vec<(TokenRequest, Arc<TokenSlot>)> {
-        let others = self.others.load();
-        let first = self.first.get().map(|(request, slot)| (request, slot));
-        first
-            .into_iter()
-            .chain(others.iter())
-            .map(|(request, slot)| (request.clone(), Arc::clone(slot)))
-            .collect()
+    pub(crate) fn all(&self) -> Vec<(Arc<TokenRequest>, Arc<TokenSlot>)> {
+        let first = self.first.get().cloned();
+        let others = self.shards.get().into_iter().flatten().flat_map(|shard| {
+            let slots = shard.slots.load_full();
+            slots
+                .iter()
+                .map(|(request, slot)| (Arc::clone(request), Arc::clone(slot)))
+                .collect::<Vec<_>>()
+        });
+        first.into_iter().chain(others).collect()
     }
 
-    fn add(&self, request: &TokenRequest, now: impl FnOnce() -> OffsetDateTime) -> Arc<TokenSlot> {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = self.others.load();
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed) + usize::from(self.first.get().is_some())
+    }
+
+    /// How many were pushed out.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    fn shard_of(&self, request: &TokenRequest) -> Option<&Shard> {
+        let shards = self.shards.get()?;
+        shards.get(shard_index(request, shards.len()))
+    }
+
+    fn add(&self, shard: &Shard, request: &TokenRequest, now: i64) -> Arc<TokenSlot> {
+        let _adding = shard.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = shard.slots.load();
         if let Some(slot) = slots.get(request) {
             return Arc::clone(slot);
         }
         let mut more = Slots::clone(&slots);
-        if more.len() >= MAX_SLOTS {
-            let now = now();
-            more.retain(|_, slot| slot.is_in_use() || slot.valid_at(now).is_some());
+        // The first one counts too.
+        if self.count.fetch_add(1, Ordering::Relaxed) + 2 > self.capacity {
+            self.evict(&mut more);
         }
-        if more.len() >= MAX_SLOTS {
-            more.retain(|request, slot| slot.is_in_use() || request.claims().is_none());
-        }
-        let slot = Arc::<TokenSlot>::default();
-        more.insert(request.as_key(), Arc::clone(&slot));
-        self.others.store(Arc::new(more));
+        let slot = Arc::new(TokenSlot::default());
+        slot.touch(now);
+        more.insert(Arc::new(request.as_key()), Arc::clone(&slot));
+        shard.slots.store(Arc::new(more));
         slot
+    }
+
+    /// Drops what was not used for the longest time. What answered a claims challenge goes first:
+    /// challenges must not push the tokens of the app out.
+    fn evict(&self, slots: &mut Slots) {
+        let oldest = slots
+            .iter()
+            .filter(|(_, slot)| !slot.is_in_use())
+            .min_by_key(|(request, slot)| {
+                let used = slot.last_used.load(Ordering::Relaxed);
+                (request.claims().is_none(), used)
+            })
+            .map(|(request, _)| Arc::clone(request));
+        if let Some(oldest) = oldest {
+            slots.remove(&oldest);
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -91,11 +157,25 @@ impl TokenSlots {
 pub(crate) struct TokenSlot {
     pub(crate) current: ArcSwapOption<TokenData>,
     /// Held by whoever asks the token endpoint; what the last attempt ended with, if it failed.
-    pub(crate) outcome: Mutex<Option<Error>>,
+    pub(crate) outcome: Mutex<Option<Failure>>,
     /// How many attempts ended.
     pub(crate) finished: AtomicU64,
+    /// The token that was refused last: another process may still offer it.
+    refused: SyncMutex<Option<AccessToken>>,
     /// No refresh before this moment, in Unix seconds.
     held_off_until: AtomicI64,
+    /// When it was last asked for, in Unix seconds.
+    last_used: AtomicI64,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// Nobody asks again before this moment of the monotonic clock.
+    pub(crate) until: Duration,
+    /// The credentials it failed with: others may fare better.
+    pub(crate) generation: u64,
 }
 
 impl TokenSlot {
@@ -103,11 +183,11 @@ impl TokenSlot {
     /// as well as a token however short-lived. Nothing if the token was refused since.
     pub(crate) fn shared(
         &self,
-        outcome: &Option<Error>,
+        outcome: &Option<Failure>,
         now: OffsetDateTime,
     ) -> Option<Result<AccessToken, Error>> {
         match outcome {
-            Some(error) => Some(self.valid_at(now).ok_or_else(|| error.clone())),
+            Some(failure) => Some(self.valid_at(now).ok_or_else(|| failure.error.clone())),
             None => self
                 .current
                 .load_full()
@@ -115,7 +195,7 @@ impl TokenSlot {
         }
     }
 
-    /// A token that needs no refresh for longer than `lead`.
+    /// A token that needs no refresh for `lead`: it is fresh, or its refresh failed a moment ago.
     pub(crate) fn fresh_at(
         &self,
         now: OffsetDateTime,
@@ -147,21 +227,38 @@ impl TokenSlot {
     /// Drops the token that was refused, or an older one. A newer one that came in between stays.
     pub(crate) fn invalidate(&self, refused: &AccessToken) {
         let current = self.current.load();
-        let is_refused = current.as_ref().is_some_and(|data| {
+        let is_refused = current.as_ref().is_none_or(|data| {
             AccessToken::shared(Arc::clone(data)) == *refused || data.is_older_than(refused.data())
         });
         if is_refused {
+            let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some(refused.clone());
             self.current.compare_and_swap(&*current, None);
         }
+    }
+
+    /// Whether a token that another process offers was refused here.
+    pub(crate) fn was_refused(&self, offered: &TokenData) -> bool {
+        let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().is_some_and(|refused| {
+            refused.data().text() == offered.text() || offered.is_older_than(refused.data())
+        })
+    }
+
+    pub(crate) fn hold_off(&self, now: OffsetDateTime) {
+        let until = now.saturating_add(HOLD_OFF).unix_timestamp();
+        self.held_off_until.store(until, Ordering::Relaxed);
     }
 
     fn is_in_use(&self) -> bool {
         self.outcome.try_lock().is_err()
     }
 
-    pub(crate) fn hold_off(&self, now: OffsetDateTime) {
-        let until = now.saturating_add(HOLD_OFF).unix_timestamp();
-        self.held_off_until.store(until, Ordering::Relaxed);
+    /// At most one write a second, so that readers on several processors do not disturb each other.
+    fn touch(&self, now: i64) {
+        if self.last_used.load(Ordering::Relaxed) != now {
+            self.last_used.store(now, Ordering::Relaxed);
+        }
     }
 }
 
@@ -177,7 +274,7 @@ impl std::fmt::Debug for TokenSlot {
 }
 
 /// The key's hash is made when the request is made.
-type Slots = HashMap<TokenRequest, Arc<TokenSlot>, BuildHasherDefault<Prehashed>>;
+type Slots = HashMap<Arc<TokenRequest>, Arc<TokenSlot>, BuildHasherDefault<Prehashed>>;
 
 /// Takes the hash that a request brings.
 #[derive(Default)]
@@ -199,44 +296,87 @@ impl Hasher for Prehashed {
     }
 }
 
+fn shards(capacity: usize) -> Box<[Shard]> {
+    let count = (capacity / SLOTS_PER_SHARD).clamp(1, MAX_SHARDS);
+    (0..count).map(|_| Shard::default()).collect()
+}
+
+/// A hash map takes the high and the low bits of the hash, so a shard is chosen by those between.
+fn shard_index(request: &TokenRequest, count: usize) -> usize {
+    usize::try_from((request.hash_code() >> 24) & 0xffff_ffff).unwrap_or_default() % count.max(1)
+}
+
 /// How long a failed refresh is not repeated while the old token is valid.
 const HOLD_OFF: time::Duration = time::Duration::seconds(30);
-/// Scopes per client are few; claims challenges could make many.
-const MAX_SLOTS: usize = 1024;
+/// What is copied when a slot is added.
+const SLOTS_PER_SHARD: usize = 32;
+const MAX_SHARDS: usize = 1 << 16;
 
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
 
     #[test]
     fn every_request_has_one_slot_the_first_as_well_as_the_others() {
-        let slots = TokenSlots::default();
+        let slots = TokenSlots::new(16);
         for scope in ["a", "b", "A", "B"] {
             let request = TokenRequest::new([scope]);
-            let slot = slots.slot(&request, now);
-            let same = slots.read(&request, |found| std::ptr::eq(found, &raw const *slot));
+            let slot = slots.slot(&request, 0);
+            let same = slots.read(&request, 0, |found| std::ptr::eq(found, &raw const *slot));
             assert_eq!(same, Some(true), "{scope}");
         }
-        assert_eq!(slots.all().len(), 2);
-        assert!(slots.read(&TokenRequest::new(["c"]), |_| ()).is_none());
+        assert_eq!((slots.all().len(), slots.len()), (2, 2));
+        assert!(slots.read(&TokenRequest::new(["c"]), 0, |_| ()).is_none());
+    }
+
+    #[test]
+    fn the_token_that_was_not_used_for_the_longest_time_goes_first() {
+        let slots = TokenSlots::new(4);
+        let request = |scope: &str| TokenRequest::new([scope]);
+        for (now, scope) in (0..).zip(["first", "a", "b", "c"]) {
+            slots.slot(&request(scope), now);
+        }
+        slots.read(&request("a"), 10, |_| ());
+        slots.slot(&request("d"), 11);
+        let found = |scope: &str| slots.read(&request(scope), 12, |_| ()).is_some();
+        let left = ["first", "a", "b", "c", "d"].map(found);
+        assert_eq!(left, [true, true, false, true, true]);
+        assert_eq!((slots.len(), slots.evicted()), (4, 1));
+    }
+
+    #[test]
+    fn a_slot_in_use_is_not_pushed_out() {
+        let slots = TokenSlots::new(2);
+        slots.slot(&TokenRequest::new(["first"]), 0);
+        let a = TokenRequest::new(["a"]);
+        let slot = slots.slot(&a, 1);
+        let _renewing = slot.outcome.try_lock().unwrap();
+        slots.slot(&TokenRequest::new(["b"]), 2);
+        assert!(slots.read(&a, 3, |_| ()).is_some());
     }
 
     #[test]
     fn challenges_do_not_fill_the_memory_nor_push_the_token_of_the_app_out() {
-        let slots = TokenSlots::default();
+        let slots = TokenSlots::new(100);
         let plain = TokenRequest::new(["a"]);
-        slots.slot(&plain, now);
-        for number in 0..3 * MAX_SLOTS {
+        let other = TokenRequest::new(["b"]);
+        slots.slot(&plain, 0);
+        slots.slot(&other, 0);
+        for number in 0..10_000 {
             let challenged = plain.clone().with_claims(number.to_string());
-            slots.slot(&challenged, now);
+            slots.slot(&challenged, number);
         }
-        assert!(slots.all().len() <= MAX_SLOTS + 1, "{}", slots.all().len());
-        assert!(slots.read(&plain, |_| ()).is_some());
+        assert!(slots.len() <= 101, "{}", slots.len());
+        assert!(slots.read(&plain, 0, |_| ()).is_some());
+        assert!(slots.read(&other, 0, |_| ()).is_some());
     }
 
-    fn now() -> OffsetDateTime {
-        datetime!(2026-01-01 00:00 UTC)
+    #[test]
+    fn a_cache_of_many_tenants_holds_as_many_as_it_may() {
+        let slots = TokenSlots::new(10_000);
+        for number in 0..30_000 {
+            slots.slot(&TokenRequest::new([number.to_string()]), number);
+        }
+        assert!((9_900..=10_100).contains(&slots.len()), "{}", slots.len());
     }
 }

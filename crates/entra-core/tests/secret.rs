@@ -59,7 +59,7 @@ async fn no_path_shows_a_secret() {
 async fn sign_in(captured: &Captured, server: &mut mockito::Server, credential: ClientCredential) {
     let client = client(server, credential);
     captured.note(&client);
-    captured.note(client.credential());
+    captured.note(&client.credential());
     let good = json!({"token_type": "Bearer", "expires_in": 3600, "access_token": TOKEN});
     let header = format!("Bearer error=\"{BODY}\"");
     for (status, body) in [
@@ -94,7 +94,7 @@ async fn sign_in(captured: &Captured, server: &mut mockito::Server, credential: 
             Ok(token) => {
                 captured.note(&token);
                 captured.note(token.authorization());
-                captured.note(token.secret());
+                captured.note(&token.secret());
                 client.invalidate(&request, &token);
             }
             Err(error) => captured.note_error(&error),

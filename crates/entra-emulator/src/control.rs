@@ -1,4 +1,4 @@
-//! The control interface: the clock, the journal, faults and a reset, as JSON over the same
+//! The control interface: the clock, the journal, faults, revocations and a reset, as JSON over the same
 //! listener. It has no access control; the program serves it on loopback alone.
 
 use std::time::Duration;
@@ -53,17 +53,26 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             emulator.faults().clear();
             Ok(faults(emulator))
         }
+        ("/revoke", &Method::POST) => {
+            let revoke: Revoke = read(request)?;
+            emulator
+                .revoke(&revoke.principal)
+                .map_err(|error| Refusal::bad_request(error.to_string()))?;
+            Ok(clock(emulator))
+        }
         ("/reset", &Method::POST) => {
             emulator.reset();
             Ok(clock(emulator))
         }
-        ("/clock" | "/journal" | "/faults" | "/reset", method) => Err(Refusal(
+        ("/clock" | "/journal" | "/faults" | "/revoke" | "/reset", method) => Err(Refusal(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{path} does not take {method}"),
         )),
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
-            format!("{path} is not there; there are /_emulator/clock, journal, faults and reset"),
+            format!(
+                "{path} is not there; there are /_emulator/clock, journal, faults, revoke and reset"
+            ),
         )),
     }
 }
@@ -73,6 +82,13 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_seconds: u32,
+}
+
+/// A user name, a client id or an object id.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    principal: String,
 }
 
 /// Far from the last date that can be written, so that everything with a lifetime has an end.

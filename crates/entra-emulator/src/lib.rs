@@ -37,6 +37,7 @@
 //! that says so, never an empty answer.
 
 mod access_token;
+mod arc_agent;
 mod authorization;
 mod authorization_code;
 mod authorize;
@@ -57,12 +58,14 @@ mod graph;
 mod id_token;
 mod journal;
 mod keys;
+mod managed_identity;
 mod on_behalf_of;
 mod origin;
 mod page;
 mod refresh_token;
 mod refusal;
 mod resource_manager;
+mod revocation;
 mod schema;
 mod scope;
 mod seed;
@@ -78,10 +81,10 @@ mod user_tokens;
 
 pub use authorization::Redirect;
 pub use ca::{CertificateFolder, CertificateFolderError};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, UnknownPrincipal};
 pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
-pub use seed::{Seed, SeededApp, SeededPublicApp, SeededUser};
+pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
 pub use server::{Server, ServerError};
 pub use user_sign_in::SignInError;
 

@@ -101,8 +101,17 @@ impl Seed {
             apps,
             public_app,
             users,
+            managed_identities: principal::add_managed_identities(self, &mut tenant),
+            identity_header: self.identity_header(),
         };
         (tenant, seeded)
+    }
+
+    /// What App Service puts into `IDENTITY_HEADER`: 32 hexadecimal digits.
+    fn identity_header(&self) -> Secret {
+        let secret = self.secret("App Service", "identity header");
+        let id = derived_id(&[secret.expose()]);
+        Secret::new(id.replace('-', "").to_ascii_uppercase())
     }
 
     /// The company's name in its domains.
@@ -154,6 +163,10 @@ pub(crate) struct Seeded {
     pub(crate) public_app: SeededPublicApp,
     /// The users that have a password.
     pub(crate) users: Vec<SeededUser>,
+    /// The identities of the company's machine. The first is assigned by the system.
+    pub(crate) managed_identities: Vec<SeededManagedIdentity>,
+    /// What App Service wants to see of who asks for a token.
+    pub(crate) identity_header: Secret,
 }
 
 /// An application of a new tenant.
@@ -179,6 +192,19 @@ pub struct SeededPublicApp {
     pub client_id: String,
     /// The id of its registration.
     pub object_id: String,
+}
+
+/// A managed identity of a new tenant: a service principal without an application.
+#[derive(Clone, Debug)]
+pub struct SeededManagedIdentity {
+    /// Its name: that of the machine, or its own.
+    pub display_name: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The id of its service principal.
+    pub object_id: String,
+    /// The id of its Azure resource.
+    pub resource_id: String,
 }
 
 /// A user of a new tenant.

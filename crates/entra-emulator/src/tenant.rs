@@ -17,11 +17,13 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::revocation::Revocations;
+
 pub(crate) use consent::enabled_scopes;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck};
+pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -44,6 +46,8 @@ pub(crate) struct Tenant {
     passwords: HashMap<String, Secret>,
     /// How often the sessions of a user were revoked, and when last.
     revocations: HashMap<String, (u64, OffsetDateTime)>,
+    /// When access tokens were revoked: `revocation.rs`.
+    pub(crate) access_revocations: Revocations,
 }
 
 /// The types of object that the directory holds.
@@ -68,6 +72,8 @@ pub(crate) enum Kind {
     /// `oAuth2PermissionGrant`
     PermissionGrant,
     /// `tenantAppManagementPolicy`: one
+    TenantAppManagementPolicy,
+    /// `appManagementPolicy`
     AppManagementPolicy,
 }
 

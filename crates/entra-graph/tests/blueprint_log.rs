@@ -42,7 +42,7 @@ async fn no_secret_is_shown_or_logged_by_an_apply() {
         log.text()
     );
     assert!(log.text().contains("applying a blueprint"));
-    for canary in [&secret.value, &setup.client_secret, token.secret()] {
+    for canary in [&secret.value, &setup.client_secret, &token.secret()] {
         assert!(!shown.contains(canary.expose()), "a secret is shown");
     }
 }

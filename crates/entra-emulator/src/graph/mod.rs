@@ -7,6 +7,7 @@
 //! The answers follow Microsoft's documentation in kind, and in wording as far as a public source
 //! repeats it. The rest is this tenant's guess; the README lists what matters of it.
 
+mod app_management_policy;
 mod app_policy;
 mod application;
 mod batch;

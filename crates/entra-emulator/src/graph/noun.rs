@@ -48,6 +48,7 @@ impl Noun {
             Kind::Organization => &ORGANIZATION,
             Kind::AppRoleAssignment => &APP_ROLE_ASSIGNMENT,
             Kind::PermissionGrant => &PERMISSION_GRANT,
+            Kind::TenantAppManagementPolicy => &TENANT_APP_MANAGEMENT_POLICY,
             Kind::AppManagementPolicy => &APP_MANAGEMENT_POLICY,
         }
     }
@@ -207,6 +208,7 @@ static DEFAULTS: LazyLock<HashMap<&'static str, Map<String, Value>>> = LazyLock:
         (&ORGANIZATION, json!({"partnerTenantType": null})),
         (&APP_ROLE_ASSIGNMENT, json!({})),
         (&PERMISSION_GRANT, json!({})),
+        (&TENANT_APP_MANAGEMENT_POLICY, json!({})),
         (&APP_MANAGEMENT_POLICY, json!({})),
     ];
     filled
@@ -463,10 +465,18 @@ static PERMISSION_GRANT: Noun = Noun {
     read_only: &["id"],
 };
 
-static APP_MANAGEMENT_POLICY: Noun = Noun {
+static TENANT_APP_MANAGEMENT_POLICY: Noun = Noun {
     type_name: "tenantAppManagementPolicy",
     set: "policies/defaultAppManagementPolicy",
     label: "TenantAppManagementPolicy",
+    shown: Shown::All,
+    read_only: &["id", "deletedDateTime"],
+};
+
+static APP_MANAGEMENT_POLICY: Noun = Noun {
+    type_name: "appManagementPolicy",
+    set: "policies/appManagementPolicies",
+    label: "AppManagementPolicy",
     shown: Shown::All,
     read_only: &["id", "deletedDateTime"],
 };

@@ -46,9 +46,10 @@ pub(crate) fn authorize(
     let access = rule.access(caller).ok_or_else(GraphError::denied)?;
     let writes = route.method != "GET";
     if let (true, true, Some((kind, id))) = (access.owned_only, writes, target) {
+        // An application does not own itself unless it was made its owner.
         let owns = tenant.is_linked(id, Link::Owner, &caller.service_principal_id)
             || owns_backing_application(tenant, caller, (kind, id));
-        if !is_self && !owns {
+        if !owns {
             return Err(GraphError::denied());
         }
     }

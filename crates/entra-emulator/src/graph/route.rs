@@ -4,8 +4,8 @@ use super::error::GraphError;
 use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
-    application, certificate_roll, consent, credential, device, directory, domain, grant, group,
-    organization, policy, service_principal, user,
+    app_management_policy, application, certificate_roll, consent, credential, device, directory,
+    domain, grant, group, organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -98,6 +98,18 @@ const ROUTES: &[Route] = &[
         "/applications/{id}/owners/{id}/$ref",
         application::remove_owner,
     ),
+    list(
+        "/applications/{id}/appManagementPolicies",
+        app_management_policy::list_of_application,
+    ),
+    post(
+        "/applications/{id}/appManagementPolicies/$ref",
+        app_management_policy::assign_to_application,
+    ),
+    delete(
+        "/applications/{id}/appManagementPolicies/{id}/$ref",
+        app_management_policy::take_from_application,
+    ),
     list("/servicePrincipals", service_principal::list),
     post("/servicePrincipals", service_principal::create),
     get("/servicePrincipals/{id}", service_principal::get),
@@ -119,6 +131,14 @@ const ROUTES: &[Route] = &[
     delete(
         "/servicePrincipals/{id}/owners/{id}/$ref",
         service_principal::remove_owner,
+    ),
+    post(
+        "/servicePrincipals/{id}/appManagementPolicies/$ref",
+        app_management_policy::assign_to_service_principal,
+    ),
+    delete(
+        "/servicePrincipals/{id}/appManagementPolicies/{id}/$ref",
+        app_management_policy::take_from_service_principal,
     ),
     list(
         "/servicePrincipals/{id}/memberOf",
@@ -204,6 +224,30 @@ const ROUTES: &[Route] = &[
     get("/organization/{id}", organization::get),
     get("/policies/defaultAppManagementPolicy", policy::get),
     patch("/policies/defaultAppManagementPolicy", policy::update),
+    list(
+        "/policies/appManagementPolicies",
+        app_management_policy::list,
+    ),
+    post(
+        "/policies/appManagementPolicies",
+        app_management_policy::create,
+    ),
+    get(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::get,
+    ),
+    patch(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::update,
+    ),
+    delete(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::delete,
+    ),
+    list(
+        "/policies/appManagementPolicies/{id}/appliesTo",
+        app_management_policy::applies_to,
+    ),
     list("/directory/deletedItems", directory::list_deleted),
     get("/directory/deletedItems/{id}", directory::get_deleted),
     delete("/directory/deletedItems/{id}", directory::purge),

@@ -227,6 +227,7 @@ impl Tenant {
         let generation = self.session_generation(user_id) + 1;
         self.revocations
             .insert(user_id.to_owned(), (generation, now));
+        self.access_revocations.insert(user_id.to_owned(), now);
         self.amend(Kind::User, user_id, |user| {
             let now = Value::String(timestamp(now));
             user.insert("signInSessionsValidFromDateTime".to_owned(), now);
@@ -270,6 +271,10 @@ impl Tenant {
             .filter_map(Value::as_object)
     }
 }
+
+/// What tokens are for that are exchanged for those of an application. They have version 2.0 (seen
+/// in tokens of managed identities).
+pub(crate) const TOKEN_EXCHANGE_APP_ID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
 
 /// Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";

@@ -21,7 +21,8 @@ pub(super) struct TokenClaims {
 impl TokenClaims {
     /// Nothing if the token cannot be read, as one that is encrypted.
     pub(super) fn read(token: &AccessToken) -> Option<Self> {
-        let payload = token.secret().expose().split('.').nth(1)?;
+        let token = token.secret();
+        let payload = token.expose().split('.').nth(1)?;
         let json = URL_SAFE_NO_PAD.decode(payload).ok()?;
         serde_json::from_slice(&json).ok()
     }

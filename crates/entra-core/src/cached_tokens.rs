@@ -1,0 +1,311 @@
+//! Tokens of one source: cached, one request per wanted token, refreshed ahead of their end.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::cache_metrics::CacheMetrics;
+use crate::cache_metrics::Counters;
+use crate::shared_tokens::SharedTokens;
+use crate::token::TokenData;
+use crate::token_endpoint::Effort;
+use crate::token_slot::{Failure, TokenSlot, TokenSlots};
+use crate::{AccessToken, Clock, Error, RetryClass, TokenRequest};
+
+/// Whatever yields tokens by asking somebody.
+pub(crate) trait TokenSource: Debug + Send + Sync {
+    /// The clock by which its tokens end.
+    fn clock(&self) -> &Arc<dyn Clock>;
+
+    /// Asks for a token.
+    fn fetch(
+        &self,
+        request: &TokenRequest,
+        effort: Effort,
+    ) -> impl Future<Output = Result<TokenData, Error>> + Send;
+
+    /// Another number where what was refused before may be accepted now.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// Whose token this would be, for a cache that is shared; nothing where it must not be shared.
+    fn owner(&self, _request: &TokenRequest) -> Option<Vec<String>> {
+        None
+    }
+}
+
+/// The tokens of one source.
+#[derive(Debug)]
+pub(crate) struct CachedTokens<S> {
+    source: S,
+    slots: TokenSlots,
+    shared: Option<SharedTokens>,
+    counters: Counters,
+}
+
+impl<S: TokenSource> CachedTokens<S> {
+    pub(crate) fn new(source: S, capacity: usize, shared: Option<SharedTokens>) -> Self {
+        Self {
+            source,
+            slots: TokenSlots::new(capacity),
+            shared,
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
+    pub(crate) fn shared(&self) -> Option<&SharedTokens> {
+        self.shared.as_ref()
+    }
+
+    /// A token from the cache, or from the source.
+    pub(crate) async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
+        if !request.bypasses_cache()
+            && let Some(token) = self.cached(request)
+        {
+            return Ok(token);
+        }
+        let slot = self.slots.slot(request, self.source.clock().unix_time());
+        // The rare path is boxed, so that the future of a hit stays small.
+        Box::pin(self.renew(&slot, request, time::Duration::ZERO)).await
+    }
+
+    /// The cached token, if there is one that needs no refresh yet. No I/O, no lock.
+    pub(crate) fn cached(&self, request: &TokenRequest) -> Option<AccessToken> {
+        let now = self.source.clock().unix_time();
+        let token = self.slots.read(request, now, |slot| {
+            AccessToken::leased(slot.current.load())
+        })??;
+        (now < token.data().fresh_until_unix()).then(|| {
+            self.counters.hit();
+            token
+        })
+    }
+
+    /// The service refused this token: it is not returned again.
+    pub(crate) fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
+        // Another process may offer the refused token later, so a slot is made to remember it.
+        let now = self.source.clock().unix_time();
+        self.slots.slot(request, now).invalidate(token);
+    }
+
+    /// Puts a token in that came from elsewhere.
+    pub(crate) fn insert(&self, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
+        let slot = self.slots.slot(request, self.source.clock().unix_time());
+        slot.current.store(Some(Arc::clone(&data)));
+        AccessToken::shared(data)
+    }
+
+    pub(crate) fn metrics(&self) -> CacheMetrics {
+        self.counters.read(self.slots.len(), self.slots.evicted())
+    }
+
+    /// Refreshes what is about to end, until `shutdown` ends.
+    pub(crate) async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = Box::pin(shutdown);
+        let mut work = Box::pin(self.refresh_for_ever());
+        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => work.as_mut().poll(context),
+        })
+        .await;
+    }
+
+    async fn refresh_for_ever(&self) {
+        loop {
+            let now = self.now();
+            let mut due = self.slots.all();
+            // A token that answered a challenge is kept for its twin without claims; one on behalf
+            // of a user needs that user's own token.
+            due.retain(|(request, slot)| {
+                request.claims().is_none()
+                    && request.user().is_none()
+                    && slot.is_due_at(now, REFRESH_LEAD)
+            });
+            for (request, slot) in due {
+                // A failure is logged and tried again after the hold-off.
+                let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
+            }
+            self.source.clock().sleep(REFRESH_TICK).await;
+        }
+    }
+
+    /// One attempt to renew a slot, shared by all who wait for it. Nothing is done if the token
+    /// needs no refresh for longer than `lead`.
+    async fn renew(
+        &self,
+        slot: &TokenSlot,
+        request: &TokenRequest,
+        lead: time::Duration,
+    ) -> Result<AccessToken, Error> {
+        use std::sync::atomic::Ordering;
+
+        let bypass = request.bypasses_cache();
+        let seen = slot.finished.load(Ordering::Acquire);
+        let mut outcome = match slot.outcome.try_lock() {
+            Ok(outcome) => outcome,
+            Err(_) => match slot.usable_at(self.now()) {
+                // Somebody refreshes already, and there is a token until then.
+                Some(token) if !bypass => return Ok(token),
+                _ => slot.outcome.lock().await,
+            },
+        };
+        if !bypass {
+            if let Some(token) = slot.fresh_at(self.now(), lead) {
+                return Ok(token);
+            }
+            if slot.finished.load(Ordering::Acquire) != seen
+                && let Some(shared) = slot.shared(&outcome, self.now())
+            {
+                return shared;
+            }
+            if let Some(failure) = &*outcome
+                && let Some(error) = self.still_refused(failure)
+            {
+                self.counters.held_back();
+                return slot.valid_at(self.now()).ok_or(error);
+            }
+            if let Some(data) = self.from_shared(slot, request, lead).await {
+                slot.finished.fetch_add(1, Ordering::Release);
+                *outcome = None;
+                return Ok(self.keep(slot, request, Arc::new(data)));
+            }
+        }
+        let effort = match slot.valid_at(self.now()) {
+            // The old token still does, so nobody waits for retries.
+            Some(_) if !bypass => Effort::Once,
+            _ => Effort::Full,
+        };
+        self.counters.request();
+        let generation = self.source.generation();
+        let result = self.source.fetch(request, effort).await;
+        slot.finished.fetch_add(1, Ordering::Release);
+        match result {
+            Ok(data) => {
+                *outcome = None;
+                let data = Arc::new(data);
+                let token = self.keep(slot, request, Arc::clone(&data));
+                drop(outcome);
+                self.to_shared(request, &data).await;
+                Ok(token)
+            }
+            Err(error) => {
+                self.counters.failure();
+                let wait = hold_back(&error);
+                *outcome = Some(Failure {
+                    error: error.clone(),
+                    until: self.source.clock().monotonic().saturating_add(wait),
+                    generation,
+                });
+                match slot.valid_at(self.now()) {
+                    Some(token) if !bypass => {
+                        tracing::warn!(%error, "a token could not be refreshed; the old one is still valid");
+                        slot.hold_off(self.now());
+                        Ok(token)
+                    }
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    fn keep(&self, slot: &TokenSlot, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
+        slot.current.store(Some(Arc::clone(&data)));
+        if request.claims().is_some() {
+            // A token that answers a challenge does for requests without it as well.
+            self.insert(&request.without_claims(), Arc::clone(&data));
+        }
+        AccessToken::shared(data)
+    }
+
+    /// The error of a failed attempt, while asking again would be no use.
+    fn still_refused(&self, failure: &Failure) -> Option<Error> {
+        let left = failure
+            .until
+            .checked_sub(self.source.clock().monotonic())
+            .filter(|left| !left.is_zero())?;
+        (failure.generation == self.source.generation())
+            .then(|| failure.error.clone().with_retry_after(left))
+    }
+
+    /// A token that another process fetched, if it is fresh and was not refused here.
+    async fn from_shared(
+        &self,
+        slot: &TokenSlot,
+        request: &TokenRequest,
+        lead: time::Duration,
+    ) -> Option<TokenData> {
+        let shared = self.shared.as_ref()?;
+        let owner = self.source.owner(request)?;
+        let now = self.now();
+        let data = shared.load(&owner, now).await?;
+        let is_fresh = now.saturating_add(lead) < data.fresh_until();
+        (is_fresh && !slot.was_refused(&data)).then(|| {
+            self.counters.shared_hit();
+            data.trailing_by(trail())
+        })
+    }
+
+    async fn to_shared(&self, request: &TokenRequest, data: &TokenData) {
+        let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
+            return;
+        };
+        shared.store(&owner, data, self.now()).await;
+        if request.claims().is_some()
+            && let Some(owner) = self.source.owner(&request.without_claims())
+        {
+            shared.store(&owner, data, self.now()).await;
+        }
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.source.clock().now()
+    }
+}
+
+/// How long an error is worth remembering. What the network did is not; what the service asked
+/// for is, and what it will surely say again.
+fn hold_back(error: &Error) -> Duration {
+    if let Some(wait) = error.retry_after() {
+        return wait.min(MAX_HOLD_BACK);
+    }
+    match error {
+        Error::Token(refusal) if refusal.may_be_propagation() => HOLD_BACK_PROPAGATION,
+        Error::Token(refusal) => match refusal.class() {
+            RetryClass::Transient | RetryClass::Throttled => Duration::ZERO,
+            _ => HOLD_BACK,
+        },
+        _ => Duration::ZERO,
+    }
+}
+
+/// Between half a minute and a minute and a half, in seconds.
+fn trail() -> i64 {
+    let mut random = [0_u8];
+    // Without randomness all processes come at once, which is no more than unpleasant.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let [random] = random;
+    30 + i64::from(random) * 60 / 255
+}
+
+/// How often the background work looks.
+const REFRESH_TICK: Duration = Duration::from_secs(30);
+/// How much earlier than a caller it refreshes, so that no caller does: two ticks.
+const REFRESH_LEAD: time::Duration = time::Duration::seconds(60);
+/// What an administrator has to mend is not asked for again within this time.
+const HOLD_BACK: Duration = Duration::from_secs(30);
+/// What may mend itself is asked for sooner.
+const HOLD_BACK_PROPAGATION: Duration = Duration::from_secs(5);
+/// No service's wish is obeyed for longer.
+const MAX_HOLD_BACK: Duration = Duration::from_secs(3600);

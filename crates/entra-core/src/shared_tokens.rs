@@ -1,0 +1,146 @@
+//! Tokens that several processes share: sealed, under names that tell nothing.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use crate::token::TokenData;
+use crate::{CacheName, KeyRing, SealError, Secret, TokenCache, TokenCacheError, error_chain};
+
+/// A [`TokenCache`] with the keys that seal what is put into it.
+///
+/// An entry's name is a keyed hash over cloud, tenant, client, credential, user, scopes and claims,
+/// each with its length, so that no two can be mixed up. Its value is sealed with AES-256-GCM,
+/// bound to its name. A client with another credential, though of the same application, has
+/// entries of its own: whoever cannot sign in finds nothing.
+#[derive(Clone)]
+pub struct SharedTokens {
+    cache: Arc<dyn TokenCache>,
+    keys: KeyRing,
+}
+
+impl SharedTokens {
+    /// Shares tokens through `cache`, sealed under `keys`.
+    pub fn new(cache: Arc<dyn TokenCache>, keys: KeyRing) -> Self {
+        Self { cache, keys }
+    }
+
+    /// The token under these parts of a name. Whatever fails counts as «none», and is logged.
+    pub(crate) async fn load(&self, parts: &[String], now: OffsetDateTime) -> Option<TokenData> {
+        match self.try_load(parts).await {
+            Ok(data) => data.filter(|data| now < data.expires_on),
+            Err(error) => {
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "no token from the shared cache"
+                );
+                None
+            }
+        }
+    }
+
+    /// Keeps a token until it ends. A failure is logged.
+    pub(crate) async fn store(&self, parts: &[String], data: &TokenData, now: OffsetDateTime) {
+        let Ok(time_to_live) = Duration::try_from(data.expires_on - now) else {
+            return;
+        };
+        if let Err(error) = self.try_store(parts, data, time_to_live).await {
+            tracing::warn!(
+                error = error_chain(&error),
+                "a token was not put into the shared cache"
+            );
+        }
+    }
+
+    async fn try_load(&self, parts: &[String]) -> Result<Option<TokenData>, SharedTokensError> {
+        let name = self.name(parts)?;
+        let Some(sealed) = self.cache.load(&name).await? else {
+            return Ok(None);
+        };
+        let json = self.keys.open(PURPOSE, name.as_bytes(), &sealed)?;
+        let entry: Entry =
+            serde_json::from_str(json.expose()).map_err(|_| SharedTokensError::Unreadable)?;
+        entry
+            .into_data()
+            .map(Some)
+            .ok_or(SharedTokensError::Unreadable)
+    }
+
+    async fn try_store(
+        &self,
+        parts: &[String],
+        data: &TokenData,
+        time_to_live: Duration,
+    ) -> Result<(), SharedTokensError> {
+        let name = self.name(parts)?;
+        let unix = |time: OffsetDateTime| time.unix_timestamp();
+        let json = Zeroizing::new(
+            json!({
+                "token": data.text(),
+                "expires_on": unix(data.expires_on),
+                "refresh_on": data.refresh_on.map(unix),
+                "issued_on": data.issued_on().map(unix),
+            })
+            .to_string(),
+        );
+        let secret = Secret::new(json.as_str());
+        let sealed = self.keys.seal(PURPOSE, name.as_bytes(), &secret)?;
+        Ok(self.cache.store(&name, &sealed, time_to_live).await?)
+    }
+
+    fn name(&self, parts: &[String]) -> Result<CacheName, SealError> {
+        let parts: Vec<_> = parts.iter().map(String::as_bytes).collect();
+        self.keys.name(PURPOSE, &parts).map(CacheName::from_bytes)
+    }
+}
+
+impl fmt::Debug for SharedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedTokens")
+            .field("cache", &self.cache)
+            .field("keys", &self.keys)
+            .finish()
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    token: Secret,
+    expires_on: i64,
+    refresh_on: Option<i64>,
+    issued_on: Option<i64>,
+}
+
+impl Entry {
+    fn into_data(self) -> Option<TokenData> {
+        let time = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let data = TokenData::new(
+            &self.token,
+            time(self.expires_on)?,
+            self.refresh_on.and_then(time),
+        )
+        .ok()?;
+        Some(match self.issued_on.and_then(time) {
+            Some(issued_on) => data.issued_at(issued_on),
+            None => data,
+        })
+    }
+}
+
+/// For the log alone.
+#[derive(Debug, thiserror::Error)]
+enum SharedTokensError {
+    #[error("the cache failed")]
+    Cache(#[from] TokenCacheError),
+    #[error("an entry could not be sealed or opened")]
+    Seal(#[from] SealError),
+    #[error("an entry cannot be read")]
+    Unreadable,
+}
+
+const PURPOSE: &str = "shared-tokens";
