@@ -62,21 +62,28 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
                 .map_err(|error| Refusal::bad_request(error.to_string()))?;
             Ok(clock(emulator))
         }
+        ("/sign-in", &Method::POST) => sign_in(emulator, &read(request)?),
+        ("/device-code", &Method::POST) => {
+            answer_device(emulator, &read(request)?)?;
+            Ok(clock(emulator))
+        }
         ("/reset", &Method::POST) => {
             emulator.reset();
             Ok(clock(emulator))
         }
-        ("/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/reset", method) => {
-            Err(Refusal(
-                StatusCode::METHOD_NOT_ALLOWED,
-                format!("{path} does not take {method}"),
-            ))
-        }
+        (
+            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/sign-in"
+            | "/device-code" | "/reset",
+            method,
+        ) => Err(Refusal(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("{path} does not take {method}"),
+        )),
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
             format!(
-                "{path} is not there; there are /_emulator/clock, cluster/token, \
-                 journal, faults, revoke and reset"
+                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, \
+                 revoke, sign-in, device-code and reset"
             ),
         )),
     }
@@ -118,6 +125,37 @@ fn service_account_token(emulator: &Emulator, wanted: &ServiceAccount) -> Value 
 #[serde(deny_unknown_fields)]
 struct Revoke {
     principal: String,
+}
+
+/// A user signs in where an application sent the browser.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserSignIn {
+    url: url::Url,
+    user_principal_name: String,
+}
+
+fn sign_in(emulator: &Emulator, sign_in: &UserSignIn) -> Result<Value, Refusal> {
+    let redirect = emulator
+        .sign_in_as(&sign_in.url, &sign_in.user_principal_name)
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    Ok(json!({"location": redirect.location, "form": redirect.form}))
+}
+
+/// A user enters the code of a device, or nobody does and it is declined.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceAnswer {
+    user_code: String,
+    user_principal_name: Option<String>,
+}
+
+fn answer_device(emulator: &Emulator, answer: &DeviceAnswer) -> Result<(), Refusal> {
+    match &answer.user_principal_name {
+        Some(name) => emulator.approve_device(&answer.user_code, name),
+        None => emulator.decline_device(&answer.user_code),
+    }
+    .map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
 /// Far from the last date that can be written, so that everything with a lifetime has an end.

@@ -156,6 +156,7 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let public_app = emulator.public_app();
     let identities: Vec<Value> = emulator
         .managed_identities()
         .iter()
@@ -168,7 +169,6 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
-    let public_app = emulator.public_app();
     let line = json!({
         "authority": login,
         "graph": graph,
@@ -222,6 +222,11 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                              a token of a Kubernetes service account
   POST   /_emulator/revoke   {\"principal\": user name, client id or object id} ends its access:
                              tokens of clients that understand it are answered with a challenge
+  POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization
+                             request; {location, form}, what the browser brings back
+  POST   /_emulator/device-code
+                             {\"user_code\", \"user_principal_name\"} enters the code of a device;
+                             without a name it is declined
   POST   /_emulator/reset    content as at the start with the same ids and secrets, no faults, an
                              empty journal; the clock stays
 

@@ -34,6 +34,15 @@ impl Refusal {
         )
     }
 
+    /// The text is this tenant's.
+    pub(crate) fn invalid_claims(reason: &str) -> Self {
+        Self::bad_request(
+            "invalid_request",
+            90023,
+            format!("The value of the parameter 'claims' is not valid: {reason}."),
+        )
+    }
+
     pub(crate) fn unsupported_grant(grant: &str) -> Self {
         Self::bad_request(
             "unsupported_grant_type",

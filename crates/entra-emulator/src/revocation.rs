@@ -51,14 +51,17 @@ impl TokenTerms {
 
     /// The token response (RFC 6749 5.1) with Entra's `ext_expires_in` and, in long ones,
     /// `refresh_in`.
-    pub(crate) fn response(&self, access_token: &str) -> Value {
-        let mut response = json!({
-            "token_type": "Bearer",
-            "expires_in": self.lifetime,
-            "ext_expires_in": self.lifetime,
-            "access_token": access_token,
-        });
-        if let (Some(seconds), Some(response)) = (self.refresh_in, response.as_object_mut()) {
+    pub(crate) fn response(&self, access_token: &str) -> Map<String, Value> {
+        let mut response = Map::from_iter(
+            [
+                ("token_type", json!("Bearer")),
+                ("expires_in", json!(self.lifetime)),
+                ("ext_expires_in", json!(self.lifetime)),
+                ("access_token", json!(access_token)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        if let Some(seconds) = self.refresh_in {
             response.insert("refresh_in".to_owned(), json!(seconds));
         }
         response

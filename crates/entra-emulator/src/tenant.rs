@@ -44,10 +44,10 @@ pub(crate) struct Tenant {
     /// What a client secret hashes to, by `keyId`.
     secret_digests: HashMap<String, Vec<u8>>,
     passwords: HashMap<String, Secret>,
-    /// When access tokens were revoked: `revocation.rs`.
-    pub(crate) access_revocations: Revocations,
     /// How often the sessions of a user were revoked, and when last.
     revocations: HashMap<String, (u64, OffsetDateTime)>,
+    /// When access tokens were revoked: `revocation.rs`.
+    pub(crate) access_revocations: Revocations,
 }
 
 /// The types of object that the directory holds.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -82,7 +82,7 @@ impl TokenCall<'_> {
         };
         let access_token = token.issue(self.tenant, self.origin, self.now);
         Ok(Issued {
-            body: json_response(&terms.response(&access_token)),
+            body: json_response(terms.response(&access_token)),
             app_id: Some(app_id),
         })
     }
@@ -179,6 +179,7 @@ fn names(principal: &Object) -> (&str, &str) {
     )
 }
 
-fn json_response(body: &Value) -> Response<Bytes> {
-    Response::new(Bytes::from(body.to_string()))
+/// A body of these members.
+pub(crate) fn json_response(body: Map<String, Value>) -> Response<Bytes> {
+    Response::new(Bytes::from(Value::Object(body).to_string()))
 }

@@ -214,6 +214,10 @@ const ROUTES: &[Route] = &[
     list("/users/{id}/memberOf", user::member_of),
     list("/users/{id}/transitiveMemberOf", user::transitive_member_of),
     post("/users/{id}/getMemberObjects", user::get_member_objects),
+    post(
+        "/users/{id}/revokeSignInSessions",
+        user::revoke_sign_in_sessions,
+    ),
     list("/users/{id}/appRoleAssignments", consent::list_of_user),
     post("/users/{id}/appRoleAssignments", consent::assign_to_user),
     list("/groups", group::list),
