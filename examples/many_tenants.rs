@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // What all machines of the product share: a cache (Redis in earnest) and the key to it.
     let shared = SharedTokens::new(
-        Arc::new(MemoryTokenCache::new(world.clock.clone())),
+        Arc::new(MemoryTokenCache::new().with_clock(world.clock.clone())),
         KeyRing::new(SealingKey::generate()),
     );
     let machine = || -> Result<ConfidentialClient, Box<dyn std::error::Error>> {

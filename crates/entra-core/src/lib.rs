@@ -33,17 +33,21 @@
 //! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
 //! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
+//! [`UnverifiedJwt`] and [`Jwks`] check the tokens that others present.
 //!
 //! # What holds
 //!
 //! One request per missing token, however many ask; no lock for a cached one; a valid token is
 //! never withheld because its refresh failed. A request is repeated only where that is harmless,
-//! and never beyond its deadline. Redirects are not followed, bodies are limited, plain http stays
+//! and never beyond its deadline. The claims of a token cannot be read before its signature is
+//! verified, and no header of it chooses the key or the algorithm. Redirects are not followed, bodies are limited, plain http stays
 //! on this machine. No secret is in any `Debug`, error or log line, and no feature changes that.
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
-//! | `application`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `application`, `cached_tokens`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs`, `tests/cached_tokens.rs`, `tests/cae.rs` |
+//! | `credential_set`, `registration` | RFC 7523 2.1; client capabilities of Microsoft Learn | `tests/credential_set.rs`, `tests/registration.rs` |
+//! | `shared_tokens`, `key_ring` | NIST SP 800-38D, RFC 5869 | `tests/shared_tokens.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
@@ -56,7 +60,8 @@
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
-//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
+//! | `jwk` | RFC 7517, RFC 7518 6 | `tests/jwk.rs`, keys made by joserfc |
+//! | `jwks` | Signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!

@@ -106,6 +106,10 @@ impl TokenError {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             return RetryClass::Throttled;
         }
+        if self.claims.is_some() && self.error == "interaction_required" {
+            // The service says itself what the next sign-in must carry, whatever the code is.
+            return RetryClass::UserInteraction;
+        }
         match self.explanation() {
             Some(explanation) => explanation.class,
             None if self.status.is_server_error() => RetryClass::Transient,

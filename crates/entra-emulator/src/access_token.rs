@@ -84,11 +84,13 @@ impl AppToken<'_> {
     /// Learn, "Access tokens in the Microsoft identity platform": an hour, and five minutes back so
     /// that clocks may differ. `idtyp` is an optional claim there; here every token has it.
     fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
+        let issued = tenant.issue_time(text_of(self.client, "id"), now);
+        let issued = issued.unix_timestamp() - SKEW;
         let now = now.unix_timestamp();
         let mut claims = Map::new();
         for (name, value) in [
-            ("iat", json!(now - SKEW)),
-            ("nbf", json!(now - SKEW)),
+            ("iat", json!(issued)),
+            ("nbf", json!(issued)),
             ("exp", json!(now + self.lifetime + 1)),
             ("idtyp", json!("app")),
             ("oid", json!(text_of(self.client, "id"))),
@@ -126,6 +128,10 @@ pub(crate) struct VerifiedToken {
     pub(crate) audience: String,
     /// By whom.
     pub(crate) caller: Caller,
+    /// When it was issued.
+    pub(crate) issued_at: OffsetDateTime,
+    /// Whether its client understands claims challenges.
+    pub(crate) understands_challenges: bool,
 }
 
 /// Why a resource refuses a token.
@@ -172,8 +178,12 @@ impl VerifiedToken {
         if now + SKEW < claims.nbf {
             return Err(TokenFault::NotYetValid);
         }
+        let issued_at = OffsetDateTime::from_unix_timestamp(claims.iat + SKEW)
+            .map_err(|_| TokenFault::Malformed)?;
         Ok(Self {
             audience: claims.aud.clone(),
+            issued_at,
+            understands_challenges: claims.xms_cc.iter().any(|name| name == "cp1"),
             caller: claims.into_caller(),
         })
     }
@@ -211,6 +221,9 @@ struct Claims {
     iss: String,
     exp: i64,
     nbf: i64,
+    iat: i64,
+    #[serde(default)]
+    xms_cc: Vec<String>,
     #[serde(alias = "azp")]
     appid: String,
     oid: String,

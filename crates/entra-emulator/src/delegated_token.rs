@@ -11,12 +11,10 @@ use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
-use crate::access_token::{
-    ClientProof, LIFETIME, SKEW, TENANT_CREATED, is_version_2, issuer_v1, issuer_v2,
-};
+use crate::access_token::{ClientProof, SKEW, TENANT_CREATED, is_version_2, issuer_v1, issuer_v2};
 use crate::claims_request::ClaimsRequest;
 use crate::client::Client;
-use crate::consent::is_graph;
+use crate::revocation::TokenTerms;
 use crate::sessions::BrowserSession;
 use crate::tenant::{Object, Tenant, text_of};
 
@@ -37,15 +35,9 @@ pub(crate) struct DelegatedToken<'a> {
 }
 
 impl DelegatedToken<'_> {
-    /// In seconds. A client that understands claims challenges gets a long one for Microsoft Graph,
-    /// which can revoke it (Microsoft Learn, "Continuous access evaluation": up to 28 hours; here a
-    /// day).
-    pub(crate) fn lifetime(&self) -> i64 {
-        if is_graph(self.resource) && self.claims.understands_challenges() {
-            DAY - 1
-        } else {
-            LIFETIME
-        }
+    /// How long it lives.
+    pub(crate) fn terms(&self) -> TokenTerms {
+        TokenTerms::of(self.claims, self.resource)
     }
 
     /// The signed token.
@@ -94,15 +86,16 @@ impl DelegatedToken<'_> {
     }
 
     fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
-        let now = now.unix_timestamp();
         let user_id = text_of(self.user, "id");
+        let issued = tenant.issue_time(user_id, now).unix_timestamp() - SKEW;
+        let expiry = now.unix_timestamp() + self.terms().lifetime + 1;
         let mut claims = Map::new();
         for (name, value) in [
-            ("exp", json!(now + self.lifetime() + 1)),
-            ("iat", json!(now - SKEW)),
+            ("exp", json!(expiry)),
+            ("iat", json!(issued)),
             ("idtyp", json!("user")),
             ("name", json!(text_of(self.user, "displayName"))),
-            ("nbf", json!(now - SKEW)),
+            ("nbf", json!(issued)),
             ("oid", json!(user_id)),
             ("scp", json!(self.scopes.join(" "))),
             ("sid", json!(self.session.id)),
@@ -143,6 +136,3 @@ pub(crate) fn account_status(user: &Object) -> u8 {
 pub(crate) fn token_id() -> String {
     URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
 }
-
-/// In seconds.
-const DAY: i64 = 86_400;

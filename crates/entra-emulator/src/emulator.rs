@@ -27,6 +27,7 @@ use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicAp
 use crate::sessions::Sessions;
 use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
+use crate::workload_issuer::{self, Cluster};
 use crate::{control, resource_manager};
 
 /// A local Microsoft Entra tenant.
@@ -158,6 +159,19 @@ impl Emulator {
         self.shared.settings.clock.advance(duration);
     }
 
+    /// Ends the access of a user or an application, named by object id, client id or user name:
+    /// Microsoft Graph answers tokens that it has with a claims challenge, where their client said
+    /// that it understands one (`cp1`), and accepts those issued from now on. Other tokens live
+    /// until they end (Microsoft Learn, "Continuous access evaluation").
+    pub fn revoke(&self, principal: &str) -> Result<(), UnknownPrincipal> {
+        let now = self.shared.settings.clock.now();
+        self.tenant()
+            .revoke_access(principal, now)
+            .ok_or_else(|| UnknownPrincipal {
+                found: principal.to_owned(),
+            })
+    }
+
     /// The applications of the seed that have a secret. The first holds every application
     /// permission of Microsoft Graph.
     pub fn apps(&self) -> Vec<SeededApp> {
@@ -193,6 +207,12 @@ impl Emulator {
     /// The users of the seed that have a password.
     pub fn users(&self) -> Vec<SeededUser> {
         self.content().1.users.clone()
+    }
+
+    /// The Kubernetes cluster beside the tenant, for workload identity federation.
+    pub fn cluster(&self) -> Cluster {
+        let origin = self.shared.settings.cloud.graph_url();
+        Cluster::new(origin, self.clock())
     }
 
     /// The managed identities of the company's machine, reached at the endpoints that Azure has
@@ -295,6 +315,9 @@ impl Emulator {
                 }
                 Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
             };
+        }
+        if let Some(answer) = workload_issuer::handle(origin, request) {
+            return Outcome::unknown(answer);
         }
         if managed_identity::is_path(request.uri().path()) {
             let (answer, caller) = MachineCall {
@@ -400,6 +423,14 @@ impl Emulator {
         let (tenant, _) = self.content();
         tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// There is no such user or application.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no user name, client id or object id of this tenant")]
+pub struct UnknownPrincipal {
+    /// What was given.
+    pub found: String,
 }
 
 impl fmt::Debug for Emulator {

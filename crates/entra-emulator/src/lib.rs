@@ -65,6 +65,7 @@ mod page;
 mod refresh_token;
 mod refusal;
 mod resource_manager;
+mod revocation;
 mod schema;
 mod scope;
 mod seed;
@@ -77,15 +78,17 @@ mod tickets;
 mod token;
 mod user_sign_in;
 mod user_tokens;
+mod workload_issuer;
 
 pub use authorization::Redirect;
 pub use ca::{CertificateFolder, CertificateFolderError};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, UnknownPrincipal};
 pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
 pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
 pub use server::{Server, ServerError};
 pub use user_sign_in::SignInError;
+pub use workload_issuer::Cluster;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -156,6 +156,7 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let public_app = emulator.public_app();
     let identities: Vec<Value> = emulator
         .managed_identities()
         .iter()
@@ -168,7 +169,6 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
-    let public_app = emulator.public_app();
     let line = json!({
         "authority": login,
         "graph": graph,
@@ -217,6 +217,16 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
   GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
+  POST   /_emulator/cluster/token
+                             {namespace, service_account, audience} to {token, issuer, subject}:
+                             a token of a Kubernetes service account
+  POST   /_emulator/revoke   {\"principal\": user name, client id or object id} ends its access:
+                             tokens of clients that understand it are answered with a challenge
+  POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization
+                             request; {location, form}, what the browser brings back
+  POST   /_emulator/device-code
+                             {\"user_code\", \"user_principal_name\"} enters the code of a device;
+                             without a name it is declined
   POST   /_emulator/reset    content as at the start with the same ids and secrets, no faults, an
                              empty journal; the clock stays
 

@@ -21,7 +21,9 @@ pub(crate) use consent::enabled_scopes;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+
+use crate::revocation::Revocations;
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -44,6 +46,8 @@ pub(crate) struct Tenant {
     passwords: HashMap<String, Secret>,
     /// How often the sessions of a user were revoked, and when last.
     revocations: HashMap<String, (u64, OffsetDateTime)>,
+    /// When access tokens were revoked: `revocation.rs`.
+    pub(crate) access_revocations: Revocations,
 }
 
 /// The types of object that the directory holds.
@@ -71,6 +75,8 @@ pub(crate) enum Kind {
     TenantAppManagementPolicy,
     /// `appManagementPolicy`
     AppManagementPolicy,
+    /// `federatedIdentityCredential`, which has no table: it is kept with its application.
+    FederatedIdentityCredential,
 }
 
 impl Kind {

@@ -5,15 +5,17 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::access_token::{AppToken, ClientProof, LIFETIME, issuer_v2};
+use crate::access_token::{AppToken, ClientProof, issuer_v2};
+use crate::claims_request::ClaimsRequest;
 use crate::client::Client;
 use crate::client_assertion::{ClientAssertion, Expected};
 use crate::form::Form;
 use crate::refusal::Refusal;
+use crate::revocation::TokenTerms;
 use crate::sessions::Sessions;
 use crate::tenant::{Object, SecretCheck, Tenant, text_of};
 
@@ -64,25 +66,23 @@ impl TokenCall<'_> {
         let assertion = form.assertion()?;
         let app_id = form.client_id()?;
         let audience = default_scope(form.required("scope")?)?;
+        let claims = ClaimsRequest::parse(form.get("claims"))?;
         let client = Client::find(self.tenant, &app_id, self.now)?.principal;
         let proof = self.authenticate(&app_id, form, assertion.as_ref())?;
         let (resource, roles) = self.resource(client, audience)?;
+        let terms = TokenTerms::of(&claims, resource);
         let token = AppToken {
             client,
             resource,
             audience,
             roles,
             proof,
-            lifetime: LIFETIME,
-            extra: Map::new(),
+            lifetime: terms.lifetime,
+            extra: terms.claims.clone(),
         };
+        let access_token = token.issue(self.tenant, self.origin, self.now);
         Ok(Issued {
-            body: json_response(&json!({
-                "token_type": "Bearer",
-                "expires_in": LIFETIME,
-                "ext_expires_in": LIFETIME,
-                "access_token": token.issue(self.tenant, self.origin, self.now),
-            })),
+            body: json_response(terms.response(&access_token)),
             app_id: Some(app_id),
         })
     }
@@ -111,6 +111,7 @@ impl TokenCall<'_> {
             let expected = Expected {
                 app_id,
                 audiences: &audiences,
+                origin: self.origin,
                 now: self.now,
             };
             assertion.verify(self.tenant, &expected)?;
@@ -178,6 +179,7 @@ fn names(principal: &Object) -> (&str, &str) {
     )
 }
 
-fn json_response(body: &Value) -> Response<Bytes> {
-    Response::new(Bytes::from(body.to_string()))
+/// A body of these members.
+pub(crate) fn json_response(body: Map<String, Value>) -> Response<Bytes> {
+    Response::new(Bytes::from(Value::Object(body).to_string()))
 }

@@ -2,9 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http::Response;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::access_token::ClientProof;
@@ -18,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::scope::{ResourceScopes, ScopeRequest};
 use crate::sessions::UserGrant;
 use crate::tenant::{Kind, Object};
-use crate::token::{Issued, TokenCall};
+use crate::token::{Issued, TokenCall, json_response};
 
 /// A grant that was verified, and what the client wants for it.
 #[derive(Debug)]
@@ -95,7 +93,9 @@ impl TokenCall<'_> {
             proof,
             claims: &grant.claims,
         };
-        let mut body = self.answer_with(&access_token);
+        let terms = access_token.terms();
+        let access_token = access_token.issue(self.tenant, self.origin, self.now);
+        let mut body = terms.response(&access_token);
         let scopes = scopes_of_answer(scope, wanted, &consent.granted);
         body.insert("scope".to_owned(), json!(scopes));
         if scope.openid {
@@ -118,7 +118,7 @@ impl TokenCall<'_> {
             body.insert("refresh_token".to_owned(), json!(refresh_token));
         }
         Ok(Issued {
-            body: Response::new(Bytes::from(Value::Object(body).to_string())),
+            body: json_response(body),
             app_id: Some(client.app_id().to_owned()),
         })
     }
@@ -135,26 +135,6 @@ impl TokenCall<'_> {
             Some(valid_from) => Err(Refusal::grant_revoked(session.signed_in, valid_from)),
             None => Ok(user),
         }
-    }
-
-    fn answer_with(&self, access_token: &DelegatedToken<'_>) -> Map<String, Value> {
-        let lifetime = access_token.lifetime();
-        let mut body = Map::new();
-        for (name, value) in [
-            ("token_type", json!("Bearer")),
-            ("expires_in", json!(lifetime)),
-            ("ext_expires_in", json!(lifetime)),
-            (
-                "access_token",
-                json!(access_token.issue(self.tenant, self.origin, self.now)),
-            ),
-        ] {
-            body.insert(name.to_owned(), value);
-        }
-        if lifetime > LONG {
-            body.insert("refresh_in".to_owned(), json!(lifetime / 2));
-        }
-        body
     }
 
     fn refresh_token(&self, mut grant: UserGrant, until: OffsetDateTime) -> String {
@@ -216,6 +196,3 @@ fn scopes_of_answer(scope: &ScopeRequest, wanted: &ResourceScopes, granted: &[St
     }
     names.join(" ")
 }
-
-/// Seconds. Tokens that live longer say when to renew them.
-const LONG: i64 = 2 * 3_600;

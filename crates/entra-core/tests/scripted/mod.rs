@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod app;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -207,7 +209,7 @@ impl Gate {
         self.0.close();
     }
 
-    async fn passed(&self) {
+    pub(crate) async fn passed(&self) {
         // A closed semaphore lets everybody through, with an error.
         let _ = self.0.acquire().await;
     }

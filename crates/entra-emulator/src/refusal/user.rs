@@ -307,14 +307,6 @@ impl Refusal {
             ),
         )
     }
-
-    pub(crate) fn invalid_claims(reason: &str) -> Self {
-        Self::bad_request(
-            "invalid_request",
-            90023,
-            format!("The value of the parameter 'claims' is not valid: {reason}."),
-        )
-    }
 }
 
 /// Of the authorization endpoint (Microsoft Learn, "Microsoft identity platform and OAuth 2.0

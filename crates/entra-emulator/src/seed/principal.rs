@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use entra_core::Secret;
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 

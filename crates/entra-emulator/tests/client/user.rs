@@ -169,3 +169,42 @@ pub(crate) fn claims(token: &str) -> Value {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap());
     serde_json::from_slice(&payload.unwrap()).unwrap()
 }
+
+/// A change by the application that may do everything.
+pub(crate) fn administer(emulator: &Emulator, method: &str, path: &str, body: &Value) -> Value {
+    let token = super::token(emulator, &emulator.setup_app());
+    let path = format!("/v1.0{path}");
+    let answer = emulator.handle(&super::graph(&token, method, &path, body));
+    assert!(
+        answer.status().is_success(),
+        "{path}: {}",
+        String::from_utf8_lossy(answer.body())
+    );
+    if answer.body().is_empty() {
+        return Value::Null;
+    }
+    json(&answer)
+}
+
+/// The id of the service principal of an application.
+pub(crate) fn principal_id(emulator: &Emulator, app_id: &str) -> String {
+    let path = format!("/servicePrincipals(appId='{app_id}')");
+    text(&administer(emulator, "GET", &path, &Value::Null), "id").to_owned()
+}
+
+/// Takes every delegated permission of a client at a resource away.
+pub(crate) fn withdraw(emulator: &Emulator, app_id: &str, resource_app_id: &str) {
+    let (client, resource) = (
+        principal_id(emulator, app_id),
+        principal_id(emulator, resource_app_id),
+    );
+    let grants = administer(emulator, "GET", "/oauth2PermissionGrants", &Value::Null);
+    for grant in grants["value"].as_array().unwrap() {
+        if grant["clientId"] == client.as_str() && grant["resourceId"] == resource.as_str() {
+            let path = format!("/oauth2PermissionGrants/{}", text(grant, "id"));
+            administer(emulator, "DELETE", &path, &Value::Null);
+        }
+    }
+}
+
+pub(crate) const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
