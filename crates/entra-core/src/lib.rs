@@ -48,33 +48,60 @@
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
+//! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
+//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
-//! certificates, over rcgen; loading them needs no feature. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
+//! implementation of a store must hold, as functions for its tests. The only crypto provider is
+//! aws-lc-rs.
 
 mod aadsts;
 mod application;
+mod authorization_code;
 mod cache_metrics;
 mod cached_tokens;
 mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
+mod credential_reference;
 mod credential_set;
+mod device_code;
+mod encrypted_key;
 mod error;
 mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod jose_header;
+mod jwe;
+mod jwk;
+mod jwks;
+mod jwt;
 mod key_ring;
+mod memory_one_time_store;
+mod memory_token_cache;
 mod on_behalf_of;
+mod one_time;
 mod pipeline;
+#[cfg(feature = "pkcs12")]
+mod pkcs12;
+mod profile;
+mod profile_document;
+mod public_client;
+mod recipient_key;
 mod registration;
 mod retry;
+mod sealed_profile;
 mod secret;
 mod shared_tokens;
 mod signing_certificate;
@@ -85,25 +112,39 @@ mod token_cache;
 mod token_endpoint;
 mod token_error;
 mod token_slot;
+mod user_session;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
+pub use authorization_code::{AuthorizationCode, AuthorizationRequest};
 pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
+pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
+pub use jwks::{Jwks, JwksError};
+pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
+pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
+pub use profile::{ConnectionProfile, NextStep, ProfileError, TestRecord, WantedPermission};
+pub use public_client::PublicClient;
+pub use recipient_key::RecipientKey;
 pub use registration::AllowedTenants;
 pub use retry::{Operation, RetryPolicy, retry_after};
+pub use sealed_profile::{ProfileSecret, SealedProfile, SealedProfileError, UnsealedProfile};
 pub use secret::Secret;
 pub use shared_tokens::SharedTokens;
 pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate};
@@ -112,6 +153,7 @@ pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};
 pub use token_cache::{CacheName, TokenCache, TokenCacheError};
 pub use token_error::TokenError;
+pub use user_session::{Account, SealedSession, SessionKeeper, UserSession};
 
 /// The README's example is compiled with the others.
 #[cfg(all(doctest, feature = "http"))]

@@ -50,11 +50,6 @@ impl TokenEndpoint {
         }
     }
 
-    /// The URL, which is also the audience of a client assertion.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Sends a form, made anew for each attempt, and returns the answer or the service's refusal
     /// with its time of day.
     pub(crate) async fn post<F, Fut>(
