@@ -12,9 +12,9 @@ use crate::registration::{Registration, Settings};
 use crate::token::TokenData;
 use crate::token_endpoint::{Effort, Grant};
 use crate::{
-    AccessToken, AllowedTenants, Authority, CacheMetrics, ClientCredential, ClientCredentials,
-    ClientId, Clock, CredentialSource, Error, Pipeline, Secret, SharedTokens, TokenCredential,
-    TokenRequest,
+    AccessToken, AllowedTenants, Authority, AuthorizationCode, CacheMetrics, ClientCredential,
+    ClientCredentials, ClientId, Clock, CredentialSource, Error, KeyRing, Pipeline, SealedSession,
+    Secret, SharedTokens, TokenCredential, TokenRequest, UserSession,
 };
 
 /// An application with credentials of its own (RFC 6749 2.1), in one tenant or in many.
@@ -151,6 +151,21 @@ impl ConfidentialClient {
         OnBehalfOf::new(self.clone(), user_token)
     }
 
+    /// Redeems the code that a user's browser brought back; see
+    /// [`AuthorizationRequest`](crate::AuthorizationRequest). A code is good for one attempt.
+    pub async fn redeem_code(&self, code: &AuthorizationCode) -> Result<UserSession, Error> {
+        UserSession::from_code(self.registration(), code).await
+    }
+
+    /// Goes on with a user's session that [`UserSession::seal`] put away.
+    pub fn open_session(
+        &self,
+        keys: &KeyRing,
+        sealed: &SealedSession,
+    ) -> Result<UserSession, Error> {
+        UserSession::open(self.registration(), keys, sealed)
+    }
+
     /// Works with these credentials from now on. Tokens that are valid stay; what was refused with
     /// the old credentials is tried again at once.
     pub fn replace_credentials(&self, credentials: impl Into<ClientCredentials>) {
@@ -276,6 +291,16 @@ impl TokenSource for AppSource {
             .redeem(grant, request, scope, effort)
             .await?;
         Ok(issued.data)
+    }
+
+    fn admit(&self, request: &TokenRequest) -> Result<(), Error> {
+        let authority = self.registration.authority_of(request)?;
+        if authority.tenant().is_single() {
+            return Ok(());
+        }
+        Err(Error::InvalidRequest(
+            "an application signs in as itself in one tenant, not in common, organizations or consumers",
+        ))
     }
 
     fn generation(&self) -> u64 {

@@ -1,14 +1,14 @@
 //! Tokens of one source: cached, one request per wanted token, refreshed ahead of their end.
 
+use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::cache_metrics::CacheMetrics;
-use crate::cache_metrics::Counters;
+use crate::cache_metrics::{CacheMetrics, Counters};
+use crate::clock::work_until;
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -27,6 +27,11 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
         effort: Effort,
     ) -> impl Future<Output = Result<TokenData, Error>> + Send;
 
+    /// Whether it may be asked at all. A refusal leaves no trace in the cache.
+    fn admit(&self, _request: &TokenRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Another number where what was refused before may be accepted now.
     fn generation(&self) -> u64 {
         0
@@ -39,7 +44,6 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 }
 
 /// The tokens of one source.
-#[derive(Debug)]
 pub(crate) struct CachedTokens<S> {
     source: S,
     slots: TokenSlots,
@@ -76,6 +80,7 @@ impl<S: TokenSource> CachedTokens<S> {
         {
             return Ok(token);
         }
+        self.source.admit(request)?;
         let slot = self.slots.slot(request, self.source.clock().unix_time());
         // The rare path is boxed, so that the future of a hit stays small.
         Box::pin(self.renew(&slot, request, time::Duration::ZERO)).await
@@ -107,19 +112,22 @@ impl<S: TokenSource> CachedTokens<S> {
         AccessToken::shared(data)
     }
 
+    /// Gives its tokens to another cache of the same owner.
+    pub(crate) fn hand_over(&self, next: &Self) {
+        for (request, slot) in self.slots.all() {
+            if let Some(data) = slot.current.load_full() {
+                next.insert(&request, data);
+            }
+        }
+    }
+
     pub(crate) fn metrics(&self) -> CacheMetrics {
         self.counters.read(self.slots.len(), self.slots.evicted())
     }
 
     /// Refreshes what is about to end, until `shutdown` ends.
     pub(crate) async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.refresh_for_ever()).await;
     }
 
     async fn refresh_for_ever(&self) {
@@ -176,7 +184,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 self.counters.held_back();
                 return slot.valid_at(self.now()).ok_or(error);
             }
-            if let Some(data) = self.from_shared(slot, request, lead).await {
+            if let Some(data) = self.offered_by_others(slot, request, lead).await {
                 slot.finished.fetch_add(1, Ordering::Release);
                 *outcome = None;
                 return Ok(self.keep(slot, request, Arc::new(data)));
@@ -197,7 +205,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 let data = Arc::new(data);
                 let token = self.keep(slot, request, Arc::clone(&data));
                 drop(outcome);
-                self.to_shared(request, &data).await;
+                self.offer_to_others(request, &data).await;
                 Ok(token)
             }
             Err(error) => {
@@ -240,7 +248,7 @@ impl<S: TokenSource> CachedTokens<S> {
     }
 
     /// A token that another process fetched, if it is fresh and was not refused here.
-    async fn from_shared(
+    async fn offered_by_others(
         &self,
         slot: &TokenSlot,
         request: &TokenRequest,
@@ -257,7 +265,7 @@ impl<S: TokenSource> CachedTokens<S> {
         })
     }
 
-    async fn to_shared(&self, request: &TokenRequest, data: &TokenData) {
+    async fn offer_to_others(&self, request: &TokenRequest, data: &TokenData) {
         let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
             return;
         };
@@ -271,6 +279,16 @@ impl<S: TokenSource> CachedTokens<S> {
 
     fn now(&self) -> OffsetDateTime {
         self.source.clock().now()
+    }
+}
+
+impl<S: TokenSource> Debug for CachedTokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedTokens")
+            .field("source", &self.source)
+            .field("shared", &self.shared)
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }
 

@@ -228,6 +228,9 @@ pub enum SealError {
         /// How many bytes were given.
         found: usize,
     },
+    /// There is no secret to seal.
+    #[error("there is nothing to seal")]
+    NothingToSeal,
     /// The machine's cryptography failed.
     #[error("sealing failed")]
     Failed,

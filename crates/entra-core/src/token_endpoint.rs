@@ -50,11 +50,6 @@ impl TokenEndpoint {
         }
     }
 
-    /// The URL, which is also the audience of a client assertion.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Sends a form, made anew for each attempt, and returns the answer or the service's refusal
     /// with its time of day.
     pub(crate) async fn post<F, Fut>(
@@ -234,11 +229,6 @@ pub(crate) enum Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Whether it works in one tenant alone.
-    pub(crate) fn needs_single_tenant(&self) -> bool {
-        matches!(self, Self::ClientCredentials | Self::OnBehalfOf(_))
-    }
-
     fn operation(&self) -> Operation {
         match self {
             // Entra's refresh tokens may be used again.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::aadsts::{class_of, codes_in, explain_aadsts};
+use crate::aadsts::{class_of, codes_in, explain_aadsts, kind_of};
 use crate::error::{ErrorResponse, RequestIds};
 use crate::{Error, Explanation, RetryClass, TokenErrorKind};
 
@@ -65,8 +65,34 @@ impl TokenError {
         }
     }
 
+    /// A refusal that came by a redirect (RFC 6749 4.1.2.1): the codes stand in its description.
+    pub(crate) fn from_redirect(
+        error: String,
+        description: String,
+        suberror: Option<String>,
+        claims: Option<String>,
+        (status, ids): (StatusCode, RequestIds),
+    ) -> Self {
+        Self {
+            status,
+            error,
+            suberror,
+            codes: codes_in(&description),
+            description,
+            trace_id: None,
+            correlation_id: None,
+            timestamp: None,
+            claims,
+            retry_after: None,
+            ids,
+        }
+    }
+
     /// What is wrong, as the first known code tells.
     pub fn kind(&self) -> TokenErrorKind {
+        if let Some(kind) = kind_of(&self.error) {
+            return kind;
+        }
         match self.explanation() {
             Some(explanation) => explanation.kind,
             None if self.status == StatusCode::TOO_MANY_REQUESTS => TokenErrorKind::Throttled,
@@ -79,6 +105,10 @@ impl TokenError {
     pub fn class(&self) -> RetryClass {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             return RetryClass::Throttled;
+        }
+        if self.claims.is_some() && self.error == "interaction_required" {
+            // The service says itself what the next sign-in must carry, whatever the code is.
+            return RetryClass::UserInteraction;
         }
         match self.explanation() {
             Some(explanation) => explanation.class,

@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::emulator::Emulator;
 use crate::fault::FaultRule;
+use crate::workload_issuer::Cluster;
 
 /// Where the control interface lives.
 pub(crate) const PREFIX: &str = "/_emulator";
@@ -53,6 +54,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             emulator.faults().clear();
             Ok(faults(emulator))
         }
+        ("/cluster/token", &Method::POST) => Ok(service_account_token(emulator, &read(request)?)),
         ("/revoke", &Method::POST) => {
             let revoke: Revoke = read(request)?;
             emulator
@@ -70,7 +72,8 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(clock(emulator))
         }
         (
-            "/clock" | "/journal" | "/faults" | "/revoke" | "/sign-in" | "/device-code" | "/reset",
+            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/sign-in"
+            | "/device-code" | "/reset",
             method,
         ) => Err(Refusal(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -79,8 +82,8 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
             format!(
-                "{path} is not there; there are /_emulator/clock, journal, faults, revoke, sign-in, \
-                 device-code and reset"
+                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, \
+                 revoke, sign-in, device-code and reset"
             ),
         )),
     }
@@ -91,6 +94,30 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_seconds: u32,
+}
+
+/// Which service account, and for whom its token is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceAccount {
+    namespace: String,
+    service_account: String,
+    audience: String,
+}
+
+fn service_account_token(emulator: &Emulator, wanted: &ServiceAccount) -> Value {
+    let ServiceAccount {
+        namespace,
+        service_account,
+        audience,
+    } = wanted;
+    let cluster = emulator.cluster();
+    let token = cluster.token(namespace, service_account, audience);
+    json!({
+        "token": token.expose(),
+        "issuer": cluster.issuer(),
+        "subject": Cluster::subject(namespace, service_account),
+    })
 }
 
 /// A user name, a client id or an object id.

@@ -27,6 +27,7 @@ use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicAp
 use crate::sessions::Sessions;
 use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
+use crate::workload_issuer::{self, Cluster};
 use crate::{control, resource_manager};
 
 /// A local Microsoft Entra tenant.
@@ -208,6 +209,12 @@ impl Emulator {
         self.content().1.users.clone()
     }
 
+    /// The Kubernetes cluster beside the tenant, for workload identity federation.
+    pub fn cluster(&self) -> Cluster {
+        let origin = self.shared.settings.cloud.graph_url();
+        Cluster::new(origin, self.clock())
+    }
+
     /// The managed identities of the company's machine, reached at the endpoints that Azure has
     /// within a machine. The first is assigned by the system.
     pub fn managed_identities(&self) -> Vec<SeededManagedIdentity> {
@@ -308,6 +315,9 @@ impl Emulator {
                 }
                 Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
             };
+        }
+        if let Some(answer) = workload_issuer::handle(origin, request) {
+            return Outcome::unknown(answer);
         }
         if managed_identity::is_path(request.uri().path()) {
             let (answer, caller) = MachineCall {

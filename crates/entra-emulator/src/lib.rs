@@ -78,6 +78,7 @@ mod tickets;
 mod token;
 mod user_sign_in;
 mod user_tokens;
+mod workload_issuer;
 
 pub use authorization::Redirect;
 pub use ca::{CertificateFolder, CertificateFolderError};
@@ -87,6 +88,7 @@ pub use journal::{Journal, JournalEntry};
 pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
 pub use server::{Server, ServerError};
 pub use user_sign_in::SignInError;
+pub use workload_issuer::Cluster;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

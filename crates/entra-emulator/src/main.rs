@@ -217,6 +217,9 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
   GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
+  POST   /_emulator/cluster/token
+                             {namespace, service_account, audience} to {token, issuer, subject}:
+                             a token of a Kubernetes service account
   POST   /_emulator/revoke   {\"principal\": user name, client id or object id} ends its access:
                              tokens of clients that understand it are answered with a challenge
   POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization

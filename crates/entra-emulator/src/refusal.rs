@@ -215,6 +215,81 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn no_federated_credential(app_id: &str, name: &str) -> Self {
+        Self::invalid_client(
+            70025,
+            format!(
+                "The client '{app_id}'({name}) has no configured federated identity credentials."
+            ),
+        )
+    }
+
+    pub(crate) fn no_federated_issuer(issuer: &str) -> Self {
+        Self::no_federated_match(700_211, "issuer", issuer, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn no_federated_audience(audience: &str) -> Self {
+        Self::no_federated_match(700_212, "audience", audience, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn no_federated_subject(subject: &str) -> Self {
+        Self::no_federated_match(700_213, "subject", subject, CHECK_FEDERATION)
+    }
+
+    /// The assertion is a token of Entra's for another principal.
+    pub(crate) fn no_federated_principal(subject: &str) -> Self {
+        Self::no_federated_match(7_002_137, "subject", subject, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn federated_subject_in_another_case(subject: &str) -> Self {
+        let advice = "The subject matches with case-insensitive comparison, but not with \
+                      case-sensitive comparison.";
+        Self::no_federated_match(7_002_138, "subject", subject, advice)
+    }
+
+    /// Users report the code; the text is this tenant's.
+    pub(crate) fn federated_audience_of_entra(audience: &str) -> Self {
+        Self::invalid_client(
+            700_214,
+            format!(
+                "The audience '{audience}' of the federated identity credential must be \
+                 'api://AzureADTokenExchange'."
+            ),
+        )
+    }
+
+    pub(crate) fn federated_key_not_found(key_id: &str, issuer: &str) -> Self {
+        Self::invalid_client(
+            7_000_272,
+            format!(
+                "The certificate with identifier {key_id} used to sign the federated credential \
+                 could not be found in the metadata of identity provider {issuer}. Please validate \
+                 that your Identity Provider's metadata exposes the key used to sign the incoming \
+                 token."
+            ),
+        )
+    }
+
+    /// Users report the same text with 90061 (older) and 501661 too.
+    pub(crate) fn issuer_unreachable() -> Self {
+        Self::bad_request(
+            "invalid_request",
+            50166,
+            "Request to External OIDC endpoint failed.".to_owned(),
+        )
+    }
+
+    fn no_federated_match(code: u32, what: &str, found: &str, advice: &str) -> Self {
+        Self::invalid_client(
+            code,
+            format!(
+                "No matching federated identity record found for presented assertion {what} \
+                 '{found}'. {advice} \
+                 https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+            ),
+        )
+    }
+
     pub(crate) fn scope_without_default(scope: &str) -> Self {
         Self::bad_request(
             "invalid_scope",
@@ -395,6 +470,9 @@ impl RequestIds {
         }
     }
 }
+
+const CHECK_FEDERATION: &str = "Check your federated identity credential Subject, Audience and \
+                                Issuer against the presented assertion.";
 
 /// `2026-01-01 00:00:00Z`
 fn timestamp(now: OffsetDateTime) -> String {

@@ -29,6 +29,7 @@ pub struct Seed {
     users: usize,
     replication_delay: std::time::Duration,
     key: Secret,
+    product: Option<(String, Secret)>,
 }
 
 impl Seed {
@@ -39,6 +40,7 @@ impl Seed {
             users: company::PEOPLE.len(),
             replication_delay: std::time::Duration::from_secs(5),
             key: random_key(),
+            product: None,
         }
     }
 
@@ -79,6 +81,14 @@ impl Seed {
         self
     }
 
+    /// Adds an application with this client id and secret, which may read users: with the same in
+    /// several tenants, it stands for a product that signs in to each of its customers' tenants.
+    #[must_use]
+    pub fn with_product(mut self, client_id: &str, client_secret: Secret) -> Self {
+        self.product = Some((client_id.to_ascii_lowercase(), client_secret));
+        self
+    }
+
     /// The initial domain of the tenant.
     pub fn domain(&self) -> String {
         [&self.label(), ".onmicrosoft.com"].concat()
@@ -95,6 +105,9 @@ impl Seed {
         principal::add_microsoft_apps(self, &mut tenant);
         let mut apps = principal::add_apps(self, &mut tenant, now);
         let users = company::add(self, &mut tenant, now);
+        if let Some(product) = &self.product {
+            apps.push(principal::add_product(self, &mut tenant, now, product));
+        }
         let (web_app, public_app) = user_apps::add(self, &mut tenant, now);
         apps.push(web_app);
         let seeded = Seeded {
@@ -182,18 +195,6 @@ pub struct SeededApp {
     pub client_secret: Secret,
 }
 
-/// An application of a new tenant that cannot keep a secret.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SeededPublicApp {
-    /// Its name.
-    pub display_name: String,
-    /// Its client id.
-    pub client_id: String,
-    /// The id of its registration.
-    pub object_id: String,
-}
-
 /// A managed identity of a new tenant: a service principal without an application.
 #[derive(Clone, Debug)]
 pub struct SeededManagedIdentity {
@@ -205,6 +206,18 @@ pub struct SeededManagedIdentity {
     pub object_id: String,
     /// The id of its Azure resource.
     pub resource_id: String,
+}
+
+/// An application of a new tenant that cannot keep a secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SeededPublicApp {
+    /// Its name.
+    pub display_name: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The id of its registration.
+    pub object_id: String,
 }
 
 /// A user of a new tenant.

@@ -17,13 +17,13 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::revocation::Revocations;
-
 pub(crate) use consent::enabled_scopes;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+
+use crate::revocation::Revocations;
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -75,6 +75,8 @@ pub(crate) enum Kind {
     TenantAppManagementPolicy,
     /// `appManagementPolicy`
     AppManagementPolicy,
+    /// `federatedIdentityCredential`, which has no table: it is kept with its application.
+    FederatedIdentityCredential,
 }
 
 impl Kind {

@@ -111,6 +111,7 @@ impl TokenCall<'_> {
             let expected = Expected {
                 app_id,
                 audiences: &audiences,
+                origin: self.origin,
                 now: self.now,
             };
             assertion.verify(self.tenant, &expected)?;

@@ -21,6 +21,7 @@ mod directory;
 mod domain;
 mod error;
 mod expand;
+mod federated_credential;
 mod filter;
 mod filter_parser;
 mod grant;

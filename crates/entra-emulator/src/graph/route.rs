@@ -5,7 +5,7 @@ use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
     app_management_policy, application, certificate_roll, consent, credential, device, directory,
-    domain, grant, group, organization, policy, service_principal, user,
+    domain, federated_credential, grant, group, organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -97,6 +97,26 @@ const ROUTES: &[Route] = &[
     delete(
         "/applications/{id}/owners/{id}/$ref",
         application::remove_owner,
+    ),
+    list(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::list,
+    ),
+    post(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::create,
+    ),
+    get(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::get,
+    ),
+    patch(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::update,
+    ),
+    delete(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::delete,
     ),
     list(
         "/applications/{id}/appManagementPolicies",

@@ -222,7 +222,8 @@ impl Tenant {
         Ok(user)
     }
 
-    /// Ends every session of a user: refresh tokens and cookies of before count no more.
+    /// Ends every session of a user: refresh tokens and cookies of before count no more, nor do
+    /// access tokens whose client understands claims challenges.
     pub(crate) fn revoke_sessions(&mut self, user_id: &str, now: OffsetDateTime) {
         let generation = self.session_generation(user_id) + 1;
         self.revocations
@@ -275,6 +276,10 @@ impl Tenant {
 /// What tokens are for that are exchanged for those of an application. They have version 2.0 (seen
 /// in tokens of managed identities).
 pub(crate) const TOKEN_EXCHANGE_APP_ID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
+
+/// Where an application keeps its federated identity credentials. The name is not that of a
+/// property, so that no answer shows it.
+pub(crate) const FEDERATED_CREDENTIALS: &str = "federatedIdentityCredentials";
 
 /// Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";
