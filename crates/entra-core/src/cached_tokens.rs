@@ -27,6 +27,11 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
         effort: Effort,
     ) -> impl Future<Output = Result<TokenData, Error>> + Send;
 
+    /// Whether it may be asked at all. A refusal leaves no trace in the cache.
+    fn admit(&self, _request: &TokenRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Another number where what was refused before may be accepted now.
     fn generation(&self) -> u64 {
         0
@@ -75,6 +80,7 @@ impl<S: TokenSource> CachedTokens<S> {
         {
             return Ok(token);
         }
+        self.source.admit(request)?;
         let slot = self.slots.slot(request, self.source.clock().unix_time());
         // The rare path is boxed, so that the future of a hit stays small.
         Box::pin(self.renew(&slot, request, time::Duration::ZERO)).await

@@ -257,8 +257,8 @@ impl CertificateError {
                 "Choose a certificate file in PEM or DER (.pem, .cer, .crt)."
             }
             Self::Pkcs12 => {
-                "Enter the file where its password is asked for too; or convert it: \
-                 openssl pkcs12 -in file.pfx -nodes -out file.pem"
+                "Choose it where a PKCS#12 file and its password are asked for; if that is nowhere, \
+                 convert it: openssl pkcs12 -in file.pfx -nodes -out file.pem"
             }
             Self::NotPkcs12 => {
                 "Choose the whole .pfx or .p12 file; or convert it: \
@@ -277,8 +277,8 @@ impl CertificateError {
                  not."
             }
             Self::EncryptedKey { format: PKCS8 } => {
-                "Enter the key's password too; or remove it: \
-                 openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
+                "Enter it where the key's password is asked for, too; if that is nowhere, remove the \
+                 password: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
             }
             Self::EncryptedKey { .. } => {
                 "Remove the password first: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -178,12 +179,41 @@ struct Inner {
     flight: Mutex<Flight>,
 }
 
-type Known = HashMap<String, KnownKey>;
+type Known = HashMap<String, KnownKey, BuildHasherDefault<IdHasher>>;
 
 #[derive(Clone)]
 struct KnownKey {
     key: Arc<VerificationKey>,
     until: u64,
+}
+
+/// Takes eight bytes at a time, without a key: only the issuer chooses which ids are in the map, so
+/// that nobody can fill it with such that collide.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        // The upper half of a product is the better mixed one; the map looks at the lower.
+        self.0.rotate_left(32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        let rest = rest
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+        for word in words.iter().map(|word| u64::from_le_bytes(*word)) {
+            self.add(word);
+        }
+        self.add(rest);
+    }
+}
+
+impl IdHasher {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(MULTIPLIER);
+    }
 }
 
 /// The fetch under way, and what the last one says about the next.
@@ -345,6 +375,8 @@ async fn fetch(pipeline: Pipeline, uri: Url, once: bool) -> Result<JwkSet, JwksE
     Ok(set)
 }
 
+/// 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming 6.4).
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// How long a key counts after it was last listed, in seconds: a day.
 const COUNTS_FOR: u64 = 24 * 60 * 60;
 /// How long after a fetch the next one is due, in seconds: an hour.

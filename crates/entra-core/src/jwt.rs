@@ -54,9 +54,8 @@ pub struct UnverifiedJwt<'a> {
     signed: &'a str,
     header: Header,
     registered: Registered,
-    /// The decoded payload, and the decoded signature after it.
-    decoded: Vec<u8>,
-    payload_length: usize,
+    payload: String,
+    signature: Vec<u8>,
 }
 
 impl<'a> UnverifiedJwt<'a> {
@@ -66,11 +65,12 @@ impl<'a> UnverifiedJwt<'a> {
         check_size(token, rules)?;
         // 2. It has three parts: a signed token in compact form (RFC 7515 7.1).
         let parts = split(token)?;
-        // 3. Each is base64url without padding, in the one form that there is (RFC 7515 2).
-        let mut decoded = Vec::with_capacity(token.len());
-        decode_header(parts.header, &mut decoded)?;
-        // 4. The header is an object without duplicate members (RFC 7515 4).
-        let header = read_part(&decoded, JwtPart::Header, WireHeader::wrong_type)?;
+        // 3. The header is not too large, and is base64url without padding in the one form that
+        //    there is (RFC 7515 2).
+        let mut buffer = [0; MAX_HEADER / 4 * 3];
+        let decoded = decode_header(parts.header, &mut buffer)?;
+        // 4. It is an object without duplicate members (RFC 7515 4).
+        let header = read_part(decoded, JwtPart::Header, WireHeader::wrong_type)?;
         // 5. Its algorithm is one that the caller allows (RFC 8725 3.1).
         let algorithm = check_algorithm(&header, rules)?;
         // 6. Its type is absent or one that the caller expects (RFC 8725 3.11).
@@ -82,20 +82,20 @@ impl<'a> UnverifiedJwt<'a> {
             algorithm,
             key_id: check_key_id(header)?,
         };
-        // 9. The payload is an object without duplicate members, its registered claims are of
-        //    the types that they have (RFC 7519 4.1, 7.2).
-        decoded.clear();
-        decode(parts.payload, JwtPart::Payload, &mut decoded)?;
-        let registered = read_part(&decoded, JwtPart::Payload, Registered::wrong_type)?;
+        // 9. The payload is base64url, an object without duplicate members, and its registered
+        //    claims are of the types that they have (RFC 7519 4.1, 7.2).
+        let payload = decode_payload(parts.payload)?;
+        let registered = read_part(&payload, JwtPart::Payload, Registered::wrong_type)?;
         // 10. The signature is base64url as well. Whether it is right, the key says.
-        let payload_length = decoded.len();
-        decode(parts.signature, JwtPart::Signature, &mut decoded)?;
+        let signature = URL_SAFE_NO_PAD
+            .decode(parts.signature)
+            .map_err(|_| JwtRefusal::Base64(JwtPart::Signature))?;
         Ok(Self {
             signed: parts.signed,
             header,
             registered,
-            decoded,
-            payload_length,
+            payload,
+            signature,
         })
     }
 
@@ -111,16 +111,13 @@ impl<'a> UnverifiedJwt<'a> {
             .parsed(self.algorithm())
             .ok_or(JwtRefusal::KeyAlgorithm)?;
         // 3. The signature is right (RFC 7515 5.2).
-        let signature = self.decoded.get(self.payload_length..).unwrap_or_default();
         parsed
-            .verify_sig(self.signed.as_bytes(), signature)
+            .verify_sig(self.signed.as_bytes(), &self.signature)
             .map_err(|_| JwtRefusal::Signature)?;
-        let mut payload = self.decoded;
-        payload.truncate(self.payload_length);
         Ok(VerifiedJwt {
             header: self.header,
             registered: self.registered,
-            payload,
+            payload: self.payload,
             key,
         })
     }
@@ -169,7 +166,7 @@ impl fmt::Debug for UnverifiedJwt<'_> {
 pub struct VerifiedJwt {
     header: Header,
     registered: Registered,
-    payload: Vec<u8>,
+    payload: String,
     key: Arc<VerificationKey>,
 }
 
@@ -177,7 +174,7 @@ impl VerifiedJwt {
     /// The claims, read into the caller's type. What is `&str` in it is borrowed, and refused
     /// where the text has escapes; `Cow<str>` with `#[serde(borrow)]` takes both.
     pub fn claims<'de, T: Deserialize<'de>>(&'de self) -> Result<T, JwtRefusal> {
-        serde_json::from_slice(&self.payload).map_err(|error| JwtRefusal::Claims {
+        serde_json::from_str(&self.payload).map_err(|error| JwtRefusal::Claims {
             column: error.column(),
         })
     }
@@ -360,18 +357,22 @@ fn split(token: &str) -> Result<Parts<'_>, JwtRefusal> {
     })
 }
 
-fn decode_header(header: &str, decoded: &mut Vec<u8>) -> Result<(), JwtRefusal> {
-    // Four characters make three bytes.
-    if header.len() > MAX_HEADER / 3 * 4 {
+fn decode_header<'a>(header: &str, buffer: &'a mut [u8]) -> Result<&'a str, JwtRefusal> {
+    if header.len() > MAX_HEADER {
         return Err(JwtRefusal::HeaderTooLarge { limit: MAX_HEADER });
     }
-    decode(header, JwtPart::Header, decoded)
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(header, buffer)
+        .map_err(|_| JwtRefusal::Base64(JwtPart::Header))?;
+    let decoded = buffer.get(..length).unwrap_or_default();
+    std::str::from_utf8(decoded).map_err(|_| JwtRefusal::NotAnObject(JwtPart::Header))
 }
 
-fn decode(text: &str, part: JwtPart, decoded: &mut Vec<u8>) -> Result<(), JwtRefusal> {
-    URL_SAFE_NO_PAD
-        .decode_vec(text, decoded)
-        .map_err(|_| JwtRefusal::Base64(part))
+fn decode_payload(payload: &str) -> Result<String, JwtRefusal> {
+    let decoded = URL_SAFE_NO_PAD
+        .decode(payload)
+        .map_err(|_| JwtRefusal::Base64(JwtPart::Payload))?;
+    String::from_utf8(decoded).map_err(|_| JwtRefusal::NotAnObject(JwtPart::Payload))
 }
 
 /// The members of the header (RFC 7515 4.1) that are looked at.
@@ -418,11 +419,10 @@ impl<'de> Members<'de> for WireHeader<'de> {
 /// A part as the object that it must be. `wrong_type` is what it means that a member which is
 /// looked at has another type than it must.
 fn read_part<'a, M: Members<'a> + Default>(
-    decoded: &'a [u8],
+    text: &'a str,
     part: JwtPart,
     wrong_type: fn(&M) -> JwtRefusal,
 ) -> Result<M, JwtRefusal> {
-    let text = std::str::from_utf8(decoded).map_err(|_| JwtRefusal::NotAnObject(part))?;
     let mut members = M::default();
     match read_object(text, &mut members) {
         Ok(()) => Ok(members),
@@ -469,7 +469,8 @@ fn check_key_id(header: WireHeader<'_>) -> Result<Option<String>, JwtRefusal> {
 
 /// Entra's tokens are a few kilobytes; one with two hundred groups has ten.
 const DEFAULT_MAX_LENGTH: usize = 64 * 1024;
-/// In bytes once decoded. Entra's have a hundred; one with a chain of certificates is refused.
+/// In characters, as it stands in the token. Entra's have a hundred; one with a chain of
+/// certificates is refused.
 const MAX_HEADER: usize = 4 * 1024;
 /// In bytes. Entra's are thumbprints of 27 or 43.
 pub(crate) const MAX_KEY_ID: usize = 128;

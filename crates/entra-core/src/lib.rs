@@ -30,10 +30,12 @@
 //! ```
 //!
 //! A certificate is safer than a secret: [`SigningCertificate`] makes one, reads the usual files
-//! and says what is wrong with the others. [`Call`] and [`Pipeline::send`] carry a token to any
+//! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
+//! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
 //! Where the platform vouches for the product there is nothing to keep at all:
 //! [`WorkloadIdentity`], [`ManagedIdentity`], and [`CredentialChain`] for whichever is there.
+//! [`UnverifiedJwt`] and [`Jwks`] check the tokens that others present.
 //!
 //! # What holds
 //!
@@ -41,6 +43,9 @@
 //! never withheld because its refresh failed. A request is repeated only where that is harmless,
 //! and never beyond its deadline. Redirects are not followed, bodies are limited, plain http stays
 //! on this machine and its managed identity's endpoint. No secret is in any `Debug`, error or log line, and no feature changes that.
+//! and never beyond its deadline. The claims of a token cannot be read before its signature is
+//! verified, and no header of it chooses the key or the algorithm. Redirects are not followed, bodies are limited, plain http stays
+//! on this machine. No secret is in any `Debug`, error or log line, and no feature changes that.
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
@@ -54,11 +59,16 @@
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
+//! | `encrypted_key`, `pkcs12` | RFC 5958 3, RFC 8018, RFC 7292 | `tests/encrypted_key.rs`, `tests/pkcs12.rs`, files made by OpenSSL |
+//! | `profile`, `profile_document`, `credential_reference` | a format of its own, version 1 | `tests/profile.rs` |
+//! | `sealed_profile`, `jwe`, `jose_header`, `recipient_key` | RFC 7516, RFC 7518 4.3 and 5.3 | `tests/sealed_profile.rs`, jwcrypto in both directions |
+//! | `cloud_detection` | OpenID Connect Discovery 1.0 4; national clouds of Microsoft Learn | `tests/cloud_detection.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
-//! | `jwk`, `jwks` | RFC 7517, RFC 7518 6; signing key rollover of Microsoft Learn | `tests/jwks.rs`, keys made by joserfc |
+//! | `jwk` | RFC 7517, RFC 7518 6 | `tests/jwk.rs`, keys made by joserfc |
+//! | `jwks` | Signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
@@ -66,6 +76,9 @@
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
 //! certificates, over rcgen; loading them needs no feature. `azure-cli`: tokens of a developer's Azure CLI. `contract-tests`: what an
+//! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
+//! p12-keystore. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
 //! implementation of a store must hold, as functions for its tests. The only crypto provider is
 //! aws-lc-rs.
 
@@ -81,6 +94,7 @@ mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+mod cloud_detection;
 #[cfg(feature = "contract-tests")]
 pub mod contract;
 mod credential_chain;
@@ -141,6 +155,9 @@ pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, Cli
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
 pub use credential_chain::CredentialChain;
+pub use cloud_detection::{
+    CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
+};
 pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};

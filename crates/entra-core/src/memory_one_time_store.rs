@@ -127,14 +127,14 @@ impl Seen {
     }
 
     fn forget(&mut self, key: OneTimeKey, now: Now) {
-        let Some(stay) = self.stays.get_mut(&key) else {
+        let Entry::Occupied(mut held) = self.stays.entry(key) else {
             return;
         };
-        if stay.has_ended(now) {
-            self.stays.remove(&key);
-        } else if let Some(longer) = Stay::until(stay.expires_on, now) {
-            // The time of day was put back.
-            *stay = longer;
+        if held.get().has_ended(now) {
+            held.remove();
+        } else if let Some(longer) = Stay::until(held.get().expires_on, now) {
+            // The time of day was put back, or the key came anew after its first end.
+            held.insert(longer);
             self.await_end(key, longer);
         }
     }

@@ -46,7 +46,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Stored, it is a JSON object with a `version`. Another version is refused; members that this
+/// Times are kept in UTC and to the second. Stored, it is a JSON object with a `version`. Another version is refused; members that this
 /// version does not know are kept and written again, so that an older product does not lose what a
 /// newer one stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,6 +182,7 @@ impl ConnectionProfile {
     /// A draft again: the application and its credential are forgotten, the tenant and what the
     /// product wants are kept.
     pub fn unlink(&mut self) {
+        self.forget_test();
         self.stage = Stage::Draft {
             tenant_id: self.tenant_id(),
             client_id: None,
@@ -498,7 +499,8 @@ pub(crate) fn redirect_uri(text: String) -> Result<String, ProfileError> {
     }
 }
 
-/// Times are stored in UTC.
+/// Times are kept in UTC and to the second.
 pub(crate) fn utc(time: OffsetDateTime) -> OffsetDateTime {
-    time.checked_to_offset(UtcOffset::UTC).unwrap_or(time)
+    let time = time.checked_to_offset(UtcOffset::UTC).unwrap_or(time);
+    time.replace_nanosecond(0).unwrap_or(time)
 }

@@ -169,11 +169,6 @@ impl Registration {
         effort: Effort,
     ) -> Result<Issued, Error> {
         let authority = self.authority_of(request)?;
-        if grant.needs_single_tenant() && !authority.tenant().is_single() {
-            return Err(Error::InvalidRequest(
-                "an application signs in as itself in one tenant, not in common, organizations or consumers",
-            ));
-        }
         let endpoint = match &authority {
             Cow::Borrowed(_) => Cow::Borrowed(&self.endpoint),
             Cow::Owned(other) => Cow::Owned(TokenEndpoint::new(other, &self.settings.client)),

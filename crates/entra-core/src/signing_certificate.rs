@@ -81,7 +81,7 @@ impl SigningCertificate {
 
     /// Like [`from_pem`](Self::from_pem), for a private key that is protected by a password
     /// (`ENCRYPTED PRIVATE KEY`: PKCS#8 with PBES2, RFC 5958 3 and RFC 8018 6.2; AES in CBC mode
-    /// and PBKDF2, which is what OpenSSL and .NET write). A key without a password is read too.
+    /// and PBKDF2, as OpenSSL writes it since 1.1). A key without a password is read too.
     ///
     /// The older way (`Proc-Type: 4,ENCRYPTED`, RFC 1423) derives its key by a single round of MD5
     /// and is refused. Deriving the key takes a moment: call it on a thread that may block.

@@ -1,4 +1,4 @@
-//! Key sets, made by joserfc, and the cache of an issuer's keys.
+//! The cache of an issuer's keys, and how it stands Entra's own key sets.
 
 #![allow(
     clippy::expect_used,
@@ -17,9 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{
-    Clock as _, Error, HttpClient, JwkSet, JwkSetError, Jwks, JwksError, JwtAlgorithm, JwtRules,
-    KeyProblem, Limits, MovableClock, Pipeline, TransportError, TransportErrorKind, UnverifiedJwt,
-    VerificationKey,
+    Clock as _, Error, HttpClient, JwkSetError, Jwks, JwksError, JwtRules, Limits, MovableClock,
+    Pipeline, TransportError, TransportErrorKind, UnverifiedJwt, VerificationKey,
 };
 use scripted::{Gate, Reply, ScriptedHttp, settle};
 use serde::Deserialize;
@@ -30,110 +29,6 @@ use tokio::task::JoinSet;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-
-#[test]
-fn a_key_keeps_what_entra_says_of_it() {
-    let set = JwkSet::parse(KEYS.as_bytes()).unwrap();
-    assert_eq!(set.keys().len(), 3);
-    assert_eq!(set.skipped(), []);
-    let rsa = set.key("rsa").unwrap();
-    assert_eq!(
-        rsa.issuer(),
-        Some("https://login.microsoftonline.com/{tenantid}/v2.0")
-    );
-    assert_eq!(rsa.cloud_instance_name(), Some("microsoftonline.com"));
-    assert!(rsa.is_for(JwtAlgorithm::Rs256) && rsa.is_for(JwtAlgorithm::Ps256));
-    assert!(!rsa.is_for(JwtAlgorithm::Es256));
-    let ec = set.key("ec").unwrap();
-    assert!(ec.is_for(JwtAlgorithm::Es256) && !ec.is_for(JwtAlgorithm::Rs256));
-    assert_eq!((ec.issuer(), ec.cloud_instance_name()), (None, None));
-    assert!(set.key("RSA").is_none());
-}
-
-#[test]
-fn keys_that_cannot_be_used_are_skipped_each_for_its_reason() {
-    let set = JwkSet::parse(include_bytes!("fixtures/jose/unusable.json")).unwrap();
-    let ids: Vec<_> = set.keys().iter().map(|key| key.id()).collect();
-    assert_eq!(ids, [Some("good")]);
-    let skipped: Vec<_> = set
-        .skipped()
-        .iter()
-        .map(|skipped| (skipped.id.as_deref().unwrap_or("none"), skipped.problem))
-        .collect();
-    assert_eq!(
-        skipped,
-        [
-            ("enc", KeyProblem::OtherUse),
-            ("sign-only", KeyProblem::OtherUse),
-            ("wrong-algorithm", KeyProblem::OtherAlgorithm),
-            ("algorithm-of-another-type", KeyProblem::OtherAlgorithm),
-            ("private", KeyProblem::PrivatePart),
-            ("short", KeyProblem::Size { bits: 1024 }),
-            ("long", KeyProblem::Size { bits: 8193 }),
-            ("even", KeyProblem::Numbers),
-            ("exponent-one", KeyProblem::Numbers),
-            ("exponent-even", KeyProblem::Numbers),
-            ("exponent-long", KeyProblem::Numbers),
-            ("leading-zero", KeyProblem::Malformed),
-            ("padded", KeyProblem::Malformed),
-            ("no-modulus", KeyProblem::Malformed),
-            ("modulus-is-a-number", KeyProblem::Malformed),
-            ("symmetric", KeyProblem::OtherType),
-            ("ed25519", KeyProblem::OtherType),
-            ("p384", KeyProblem::OtherType),
-            ("off-the-curve", KeyProblem::Numbers),
-            ("short-coordinate", KeyProblem::Numbers),
-            ("none", KeyProblem::NoId),
-            ("", KeyProblem::NoId),
-            ("none", KeyProblem::NoId),
-            ("good", KeyProblem::Repeated),
-            ("twice", KeyProblem::Ambiguous),
-            ("none", KeyProblem::Malformed),
-            ("twice", KeyProblem::Ambiguous),
-        ]
-    );
-}
-
-#[test]
-fn a_document_that_is_no_key_set_is_refused() {
-    let many = json!({"keys": vec![json!({}); 1001]}).to_string();
-    let deep = format!("{{\"keys\":{}{}}}", "[".repeat(500), "]".repeat(500));
-    let enc = json!({"keys": [{"kid": "a", "kty": "oct", "k": "AQAB"}]}).to_string();
-    for (document, expected) in [
-        ("", JwkSetError::NotJson),
-        ("<html>", JwkSetError::NotJson),
-        ("[]", JwkSetError::NotJson),
-        (&deep, JwkSetError::NotJson),
-        ("{}", JwkSetError::NoKeys),
-        (r#"{"keys":{}}"#, JwkSetError::NoKeys),
-        (r#"{"keys":null}"#, JwkSetError::NoKeys),
-        (r#"{"keys":[],"keys":[]}"#, JwkSetError::Names),
-        (r#"{"keys":[{"kid":"a","kid":"b"}]}"#, JwkSetError::Names),
-        (
-            &many,
-            JwkSetError::TooManyKeys {
-                limit: 1000,
-                found: 1001,
-            },
-        ),
-        (
-            r#"{"keys":[]}"#,
-            JwkSetError::NoUsableKey { skipped: vec![] },
-        ),
-    ] {
-        let found = JwkSet::parse(document.as_bytes()).unwrap_err();
-        assert_eq!(
-            found,
-            expected,
-            "{}",
-            &document.get(..40).unwrap_or(document)
-        );
-    }
-    let JwkSetError::NoUsableKey { skipped } = JwkSet::parse(enc.as_bytes()).unwrap_err() else {
-        panic!("a symmetric key was used");
-    };
-    assert_eq!(skipped[0].problem, KeyProblem::OtherType);
-}
 
 #[tokio::test]
 async fn a_known_key_costs_no_further_request() {
@@ -174,6 +69,16 @@ async fn a_thousand_tasks_without_keys_send_one_request() {
     gate.open();
     while let Some(found) = tasks.join_next().await {
         assert_eq!(id(&found.unwrap()), Some("a".to_owned()));
+    }
+    assert_eq!(http.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_tasks_on_several_threads_send_one_request() {
+    let (keys, http, _) = jwks([listing(&["a"])]);
+    let mut tasks = asking(&keys, "a", 1000);
+    while let Some(found) = tasks.join_next().await {
+        assert!(found.unwrap().is_ok());
     }
     assert_eq!(http.count(), 1);
 }

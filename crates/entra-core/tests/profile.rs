@@ -173,7 +173,7 @@ fn an_expired_credential_comes_before_everything_else() {
 fn the_stored_form_is_this() {
     let mut profile = linked();
     let findings = [Finding::failed("permission User.Read.All", "missing")];
-    let berlin = datetime!(2026-02-04 10:30 +1);
+    let berlin = datetime!(2026-02-04 10:30:00.75 +1);
     profile.record_test(&findings, berlin).unwrap();
     let stored: Value = serde_json::from_str(&profile.to_json().unwrap()).unwrap();
     assert_eq!(

@@ -38,6 +38,8 @@ pub(crate) struct AppToken<'a> {
 /// reference").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientProof {
+    /// `0`: not at all, as a public client.
+    None,
     /// `1`
     Secret,
     /// `2`
@@ -49,12 +51,7 @@ impl AppToken<'_> {
     /// (`api.requestedAccessTokenVersion`); Graph's is 1.0.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
         let app_id = text_of(self.client, "appId");
-        let registration = tenant.application_by_app_id(text_of(self.resource, "appId"), now);
-        let is_v2 = text_of(self.resource, "appId") == TOKEN_EXCHANGE_APP_ID
-            || registration
-                .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
-                == Some(2);
-        let version = if is_v2 {
+        let version = if is_version_2(tenant, self.resource, now) {
             json!({
                 "aud": text_of(self.resource, "appId"),
                 "iss": issuer_v2(origin, tenant.id()),
@@ -87,11 +84,13 @@ impl AppToken<'_> {
     /// Learn, "Access tokens in the Microsoft identity platform": an hour, and five minutes back so
     /// that clocks may differ. `idtyp` is an optional claim there; here every token has it.
     fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
+        let issued = tenant.issue_time(text_of(self.client, "id"), now);
+        let issued = issued.unix_timestamp() - SKEW;
         let now = now.unix_timestamp();
         let mut claims = Map::new();
         for (name, value) in [
-            ("iat", json!(now - SKEW)),
-            ("nbf", json!(now - SKEW)),
+            ("iat", json!(issued)),
+            ("nbf", json!(issued)),
             ("exp", json!(now + self.lifetime + 1)),
             ("idtyp", json!("app")),
             ("oid", json!(text_of(self.client, "id"))),
@@ -113,8 +112,9 @@ impl AppToken<'_> {
 }
 
 impl ClientProof {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::None => "0",
             Self::Secret => "1",
             Self::Certificate => "2",
         }
@@ -128,6 +128,10 @@ pub(crate) struct VerifiedToken {
     pub(crate) audience: String,
     /// By whom.
     pub(crate) caller: Caller,
+    /// When it was issued.
+    pub(crate) issued_at: OffsetDateTime,
+    /// Whether its client understands claims challenges.
+    pub(crate) understands_challenges: bool,
 }
 
 /// Why a resource refuses a token.
@@ -174,11 +178,25 @@ impl VerifiedToken {
         if now + SKEW < claims.nbf {
             return Err(TokenFault::NotYetValid);
         }
+        let issued_at = OffsetDateTime::from_unix_timestamp(claims.iat + SKEW)
+            .map_err(|_| TokenFault::Malformed)?;
         Ok(Self {
             audience: claims.aud.clone(),
+            issued_at,
+            understands_challenges: claims.xms_cc.iter().any(|name| name == "cp1"),
             caller: claims.into_caller(),
         })
     }
+}
+
+/// Whether tokens for this resource have version 2.0, by its own choice.
+pub(crate) fn is_version_2(tenant: &Tenant, resource: &Object, now: OffsetDateTime) -> bool {
+    let app_id = text_of(resource, "appId");
+    app_id == TOKEN_EXCHANGE_APP_ID
+        || tenant
+            .application_by_app_id(app_id, now)
+            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
+            == Some(2)
 }
 
 /// `iss` of version 1.0, which every resource of Microsoft's gets.
@@ -203,6 +221,9 @@ struct Claims {
     iss: String,
     exp: i64,
     nbf: i64,
+    iat: i64,
+    #[serde(default)]
+    xms_cc: Vec<String>,
     #[serde(alias = "azp")]
     appid: String,
     oid: String,
@@ -237,10 +258,11 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
     serde_json::from_slice(&json).map_err(|_| TokenFault::Malformed)
 }
 
-const SKEW: i64 = 300;
+/// How far clocks may differ, in seconds.
+pub(crate) const SKEW: i64 = 300;
 
 /// `wids` in app-only tokens, as users show them; no page describes it.
 const DEFAULT_WID: &str = "0997a1d0-0d1d-4acb-b408-d5ca73121e90";
 
 /// 2020-01-01, the tenant's creation.
-const TENANT_CREATED: i64 = 1_577_836_800;
+pub(crate) const TENANT_CREATED: i64 = 1_577_836_800;

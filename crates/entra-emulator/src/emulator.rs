@@ -23,9 +23,11 @@ use crate::fault::{self, Fault, Faults};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
 use crate::managed_identity::{self, MachineCall};
-use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededUser};
+use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
+use crate::sessions::Sessions;
 use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
+use crate::workload_issuer::{self, Cluster};
 use crate::{control, resource_manager};
 
 /// A local Microsoft Entra tenant.
@@ -62,6 +64,7 @@ struct Shared {
     content: OnceLock<(Mutex<Tenant>, Seeded)>,
     faults: Faults,
     journal: Journal,
+    sessions: Sessions,
 }
 
 /// What a tenant is made from.
@@ -156,6 +159,19 @@ impl Emulator {
         self.shared.settings.clock.advance(duration);
     }
 
+    /// Ends the access of a user or an application, named by object id, client id or user name:
+    /// Microsoft Graph answers tokens that it has with a claims challenge, where their client said
+    /// that it understands one (`cp1`), and accepts those issued from now on. Other tokens live
+    /// until they end (Microsoft Learn, "Continuous access evaluation").
+    pub fn revoke(&self, principal: &str) -> Result<(), UnknownPrincipal> {
+        let now = self.shared.settings.clock.now();
+        self.tenant()
+            .revoke_access(principal, now)
+            .ok_or_else(|| UnknownPrincipal {
+                found: principal.to_owned(),
+            })
+    }
+
     /// The applications of the seed that have a secret. The first holds every application
     /// permission of Microsoft Graph.
     pub fn apps(&self) -> Vec<SeededApp> {
@@ -172,9 +188,31 @@ impl Emulator {
             .clone()
     }
 
+    /// The application of the seed that users sign in to with a browser. It keeps a secret, its
+    /// redirect URI is `https://localhost/signin-oidc`, and its API has the permission
+    /// `api://<client id>/access_as_user`. An administrator consented to `User.Read`.
+    #[expect(clippy::expect_used, reason = "every seed ends with it")]
+    pub fn web_app(&self) -> SeededApp {
+        let apps = &self.content().1.apps;
+        apps.last().expect("the seed has a web application").clone()
+    }
+
+    /// The application of the seed on devices: without a secret, with the redirect URI
+    /// `http://localhost` at any port and with device codes. It may call the API of
+    /// [`web_app`](Self::web_app).
+    pub fn public_app(&self) -> SeededPublicApp {
+        self.content().1.public_app.clone()
+    }
+
     /// The users of the seed that have a password.
     pub fn users(&self) -> Vec<SeededUser> {
         self.content().1.users.clone()
+    }
+
+    /// The Kubernetes cluster beside the tenant, for workload identity federation.
+    pub fn cluster(&self) -> Cluster {
+        let origin = self.shared.settings.cloud.graph_url();
+        Cluster::new(origin, self.clock())
     }
 
     /// The managed identities of the company's machine, reached at the endpoints that Azure has
@@ -204,6 +242,7 @@ impl Emulator {
     pub fn reset(&self) {
         let (fresh, _) = self.build();
         *self.tenant() = fresh;
+        self.shared.sessions.clear();
         self.shared.faults.clear();
         self.shared.journal.clear();
     }
@@ -277,6 +316,9 @@ impl Emulator {
                 Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
             };
         }
+        if let Some(answer) = workload_issuer::handle(origin, request) {
+            return Outcome::unknown(answer);
+        }
         if managed_identity::is_path(request.uri().path()) {
             let (answer, caller) = MachineCall {
                 tenant: &tenant,
@@ -300,7 +342,8 @@ impl Emulator {
             };
         }
         let (answer, caller) = SignIn {
-            tenant: &tenant,
+            tenant: &mut tenant,
+            sessions: &self.shared.sessions,
             origin,
             now,
         }
@@ -310,6 +353,16 @@ impl Emulator {
             caller,
             permission: None,
         }
+    }
+
+    /// What happens at the sign-in service without a request.
+    pub(crate) fn with_sign_in<T>(&self, act: impl FnOnce(&mut SignIn<'_>) -> T) -> T {
+        act(&mut SignIn {
+            tenant: &mut self.tenant(),
+            sessions: &self.shared.sessions,
+            origin: self.shared.settings.cloud.graph_url(),
+            now: self.shared.settings.clock.now(),
+        })
     }
 
     fn record(
@@ -345,6 +398,7 @@ impl Emulator {
                 content: OnceLock::new(),
                 faults: Faults::default(),
                 journal: Journal::default(),
+                sessions: Sessions::default(),
             }),
         }
     }
@@ -369,6 +423,14 @@ impl Emulator {
         let (tenant, _) = self.content();
         tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// There is no such user or application.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no user name, client id or object id of this tenant")]
+pub struct UnknownPrincipal {
+    /// What was given.
+    pub found: String,
 }
 
 impl fmt::Debug for Emulator {

@@ -156,6 +156,7 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let public_app = emulator.public_app();
     let identities: Vec<Value> = emulator
         .managed_identities()
         .iter()
@@ -176,6 +177,11 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
         "ca": std::path::absolute(certificates.ca_path())?,
         "control": format!("{graph}/_emulator"),
         "apps": apps,
+        "public_app": {
+            "display_name": public_app.display_name,
+            "client_id": public_app.client_id,
+            "object_id": public_app.object_id,
+        },
         "users": users,
         "managed_identities": identities,
         "identity_header": emulator.identity_header().expose(),
@@ -193,6 +199,7 @@ The line on standard output, an object:
   ca                the file with the certificate authority to trust
   control           the address of the control interface, with its path
   apps              a list of {display_name, client_id, object_id, client_secret}
+  public_app        an application without a secret: {display_name, client_id, object_id}
   users             a list of {user_principal_name, password, object_id}
   managed_identities
                     a list of {display_name, client_id, object_id, resource_id}; the first is
@@ -210,6 +217,16 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
   GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
+  POST   /_emulator/cluster/token
+                             {namespace, service_account, audience} to {token, issuer, subject}:
+                             a token of a Kubernetes service account
+  POST   /_emulator/revoke   {\"principal\": user name, client id or object id} ends its access:
+                             tokens of clients that understand it are answered with a challenge
+  POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization
+                             request; {location, form}, what the browser brings back
+  POST   /_emulator/device-code
+                             {\"user_code\", \"user_principal_name\"} enters the code of a device;
+                             without a name it is declined
   POST   /_emulator/reset    content as at the start with the same ids and secrets, no faults, an
                              empty journal; the clock stays
 

@@ -42,6 +42,7 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
             "graph",
             "identity_header",
             "managed_identities",
+            "public_app",
             "tenant_id",
             "users"
         ]

@@ -103,7 +103,8 @@ impl<'de, M: Members<'de>> Visitor<'de> for Top<'_, M> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut names = Names {
             seen: Vec::with_capacity(USUAL_MEMBERS),
-            same: str::eq_ignore_ascii_case,
+            marks: 0,
+            any_case: true,
         };
         while let Some(name) = names.next(&mut map, self.fault)? {
             *self.fault = ObjectError::Member;
@@ -168,7 +169,8 @@ impl<'de> Visitor<'de> for Inner<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut names = Names {
             seen: Vec::new(),
-            same: str::eq,
+            marks: 0,
+            any_case: false,
         };
         while names.next(&mut map, self.fault)?.is_some() {
             map.next_value_seed(Inner { fault: self.fault })?;
@@ -180,7 +182,11 @@ impl<'de> Visitor<'de> for Inner<'_> {
 /// The names of one object so far.
 struct Names<'de> {
     seen: Vec<Cow<'de, str>>,
-    same: fn(&str, &str) -> bool,
+    /// The marks of all of them. Most new names have one that is not there yet, and need no
+    /// comparison.
+    marks: u64,
+    /// Whether names that differ by letter case alone are the same.
+    any_case: bool,
 }
 
 impl<'de> Names<'de> {
@@ -193,8 +199,12 @@ impl<'de> Names<'de> {
         let Some(Text(name)) = map.next_key()? else {
             return Ok(None);
         };
-        let is_same = |seen: &Cow<'_, str>| seen.len() == name.len() && (self.same)(seen, &name);
-        if self.seen.iter().any(is_same) {
+        let is_same = |seen: &Cow<'_, str>| match self.any_case {
+            true => seen.eq_ignore_ascii_case(&name),
+            false => *seen == name,
+        };
+        let mark = mark(&name);
+        if self.marks & mark != 0 && self.seen.iter().any(is_same) {
             *fault = ObjectError::Duplicate;
             return Err(A::Error::custom("a name stands twice"));
         }
@@ -202,9 +212,18 @@ impl<'de> Names<'de> {
             *fault = ObjectError::TooManyMembers;
             return Err(A::Error::custom("too many members"));
         }
+        self.marks |= mark;
         self.seen.push(name);
         Ok(self.seen.last().map(Cow::as_ref))
     }
+}
+
+/// One bit of 64, the same for names that differ by letter case alone.
+fn mark(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let letter = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(byte | 0x20));
+    let (first, last) = (letter(bytes.first()), letter(bytes.last()));
+    1 << ((first * 5 + last * 11 + bytes.len()) % 64)
 }
 
 /// Each name is compared with all before it, so that there may not be too many. A token of Entra

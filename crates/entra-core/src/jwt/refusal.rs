@@ -29,9 +29,9 @@ pub enum JwtRefusal {
     #[error("the token's {0} is not base64url without padding")]
     Base64(JwtPart),
     /// The header is larger than any issuer's.
-    #[error("the token's header has more than {limit} bytes")]
+    #[error("the token's header has more than {limit} characters")]
     HeaderTooLarge {
-        /// The limit, in bytes.
+        /// The limit, in characters as they stand in the token.
         limit: usize,
     },
     /// A part is not the JSON text of an object (RFC 7515 4, RFC 7519 7.2).

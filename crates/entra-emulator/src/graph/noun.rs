@@ -50,6 +50,7 @@ impl Noun {
             Kind::PermissionGrant => &PERMISSION_GRANT,
             Kind::TenantAppManagementPolicy => &TENANT_APP_MANAGEMENT_POLICY,
             Kind::AppManagementPolicy => &APP_MANAGEMENT_POLICY,
+            Kind::FederatedIdentityCredential => &FEDERATED_IDENTITY_CREDENTIAL,
         }
     }
 
@@ -210,6 +211,7 @@ static DEFAULTS: LazyLock<HashMap<&'static str, Map<String, Value>>> = LazyLock:
         (&PERMISSION_GRANT, json!({})),
         (&TENANT_APP_MANAGEMENT_POLICY, json!({})),
         (&APP_MANAGEMENT_POLICY, json!({})),
+        (&FEDERATED_IDENTITY_CREDENTIAL, json!({})),
     ];
     filled
         .into_iter()
@@ -479,6 +481,14 @@ static APP_MANAGEMENT_POLICY: Noun = Noun {
     label: "AppManagementPolicy",
     shown: Shown::All,
     read_only: &["id", "deletedDateTime"],
+};
+
+static FEDERATED_IDENTITY_CREDENTIAL: Noun = Noun {
+    type_name: "federatedIdentityCredential",
+    set: "federatedIdentityCredentials",
+    label: "FederatedIdentityCredential",
+    shown: Shown::All,
+    read_only: &["id"],
 };
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
     app_management_policy, application, certificate_roll, consent, credential, device, directory,
-    domain, grant, group, organization, policy, service_principal, user,
+    domain, federated_credential, grant, group, organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -97,6 +97,26 @@ const ROUTES: &[Route] = &[
     delete(
         "/applications/{id}/owners/{id}/$ref",
         application::remove_owner,
+    ),
+    list(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::list,
+    ),
+    post(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::create,
+    ),
+    get(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::get,
+    ),
+    patch(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::update,
+    ),
+    delete(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::delete,
     ),
     list(
         "/applications/{id}/appManagementPolicies",
@@ -194,6 +214,10 @@ const ROUTES: &[Route] = &[
     list("/users/{id}/memberOf", user::member_of),
     list("/users/{id}/transitiveMemberOf", user::transitive_member_of),
     post("/users/{id}/getMemberObjects", user::get_member_objects),
+    post(
+        "/users/{id}/revokeSignInSessions",
+        user::revoke_sign_in_sessions,
+    ),
     list("/users/{id}/appRoleAssignments", consent::list_of_user),
     post("/users/{id}/appRoleAssignments", consent::assign_to_user),
     list("/groups", group::list),

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use entra_core::Secret;
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -65,6 +66,27 @@ pub(super) fn add_apps(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) ->
     .collect()
 }
 
+/// An application that a product brings along. Here it has its registration in the tenant too,
+/// where it would have a service principal alone.
+pub(super) fn add_product(
+    seed: &Seed,
+    tenant: &mut Tenant,
+    now: OffsetDateTime,
+    (client_id, client_secret): &(String, Secret),
+) -> SeededApp {
+    let name = "Product";
+    let seeded = SeededApp {
+        display_name: name.to_owned(),
+        client_id: client_id.clone(),
+        object_id: seed.id("application", name),
+        client_secret: client_secret.clone(),
+    };
+    let year = Duration::days(365);
+    add_app(seed, tenant, &seeded, (now - year, now + year));
+    grant(seed, tenant, &seeded, Some(&["User.Read.All"]));
+    seeded
+}
+
 /// The identity that the system assigned to the company's machine, and one that was assigned to it
 /// by hand. They hold no permission.
 pub(super) fn add_managed_identities(
@@ -111,7 +133,7 @@ pub(super) fn add_managed_identities(
     .collect()
 }
 
-fn add_app(
+pub(super) fn add_app(
     seed: &Seed,
     tenant: &mut Tenant,
     app: &SeededApp,
