@@ -304,6 +304,8 @@ fn hold_back(error: &Error) -> Duration {
             RetryClass::Transient | RetryClass::Throttled => Duration::ZERO,
             _ => HOLD_BACK,
         },
+        // Looking for a service that is not there takes time.
+        Error::NotAvailable { .. } => HOLD_BACK,
         _ => Duration::ZERO,
     }
 }

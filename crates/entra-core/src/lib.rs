@@ -33,12 +33,16 @@
 //! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
 //! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
+//! Where the platform vouches for the product there is nothing to keep at all:
+//! [`WorkloadIdentity`], [`ManagedIdentity`], and [`CredentialChain`] for whichever is there.
 //! [`UnverifiedJwt`] and [`Jwks`] check the tokens that others present.
 //!
 //! # What holds
 //!
 //! One request per missing token, however many ask; no lock for a cached one; a valid token is
 //! never withheld because its refresh failed. A request is repeated only where that is harmless,
+//! and never beyond its deadline. Redirects are not followed, bodies are limited, plain http stays
+//! on this machine and its managed identity's endpoint. No secret is in any `Debug`, error or log line, and no feature changes that.
 //! and never beyond its deadline. The claims of a token cannot be read before its signature is
 //! verified, and no header of it chooses the key or the algorithm. Redirects are not followed, bodies are limited, plain http stays
 //! on this machine. No secret is in any `Debug`, error or log line, and no feature changes that.
@@ -47,6 +51,9 @@
 //! |---|---|---|
 //! | `application`, `cached_tokens`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs`, `tests/cached_tokens.rs`, `tests/cae.rs` |
 //! | `credential_set`, `registration` | RFC 7523 2.1; client capabilities of Microsoft Learn | `tests/credential_set.rs`, `tests/registration.rs` |
+//! | `workload_identity` | RFC 7523 2.2; Microsoft Learn, "Workload Identity" | `tests/workload_identity.rs` |
+//! | `managed_identity`, `identity_host`, `identity_source`, `arc_key` | Microsoft Learn, "Managed identities for Azure resources" | `tests/managed_identity.rs`, the local tenant |
+//! | `azure_cli`, `credential_chain` | Microsoft Learn, "az account" | `tests/azure_cli.rs`, `tests/credential_chain.rs` |
 //! | `shared_tokens`, `key_ring` | NIST SP 800-38D, RFC 5869 | `tests/shared_tokens.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
@@ -68,6 +75,7 @@
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
+//! certificates, over rcgen; loading them needs no feature. `azure-cli`: tokens of a developer's Azure CLI. `contract-tests`: what an
 //! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
 //! p12-keystore. The only crypto provider is aws-lc-rs.
 //! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
@@ -76,7 +84,10 @@
 
 mod aadsts;
 mod application;
+mod arc_key;
 mod authorization_code;
+#[cfg(feature = "azure-cli")]
+mod azure_cli;
 mod cache_metrics;
 mod cached_tokens;
 mod certificate;
@@ -86,6 +97,7 @@ mod cloud;
 mod cloud_detection;
 #[cfg(feature = "contract-tests")]
 pub mod contract;
+mod credential_chain;
 mod credential_reference;
 mod credential_set;
 mod device_code;
@@ -95,12 +107,16 @@ mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod identity_host;
+mod identity_source;
 mod jose_header;
 mod jwe;
 mod jwk;
 mod jwks;
 mod jwt;
 mod key_ring;
+mod machine_file;
+mod managed_identity;
 mod memory_one_time_store;
 mod memory_token_cache;
 mod on_behalf_of;
@@ -126,15 +142,19 @@ mod token_endpoint;
 mod token_error;
 mod token_slot;
 mod user_session;
+mod workload_identity;
 
 pub use aadsts::{Explanation, RetryClass, TokenErrorKind, aadsts_codes, explain_aadsts};
 pub use application::ConfidentialClient;
 pub use authorization_code::{AuthorizationCode, AuthorizationRequest};
+#[cfg(feature = "azure-cli")]
+pub use azure_cli::{AzureCli, AzureCliError};
 pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use credential_chain::CredentialChain;
 pub use cloud_detection::{
     CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
 };
@@ -146,10 +166,12 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use identity_host::ManagedIdentityHost;
 pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
 pub use jwks::{Jwks, JwksError};
 pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use managed_identity::{ManagedIdentity, ManagedIdentityError, ManagedIdentityId};
 pub use memory_one_time_store::MemoryOneTimeStore;
 pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
@@ -170,6 +192,7 @@ pub use token::{AccessToken, TokenCredential, TokenRequest};
 pub use token_cache::{CacheName, TokenCache, TokenCacheError};
 pub use token_error::TokenError;
 pub use user_session::{Account, SealedSession, SessionKeeper, UserSession};
+pub use workload_identity::{WorkloadIdentity, WorkloadIdentityError};
 
 /// The README's example is compiled with the others.
 #[cfg(all(doctest, feature = "http"))]
