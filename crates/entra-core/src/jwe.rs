@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::jose_header::Header;
+use crate::jose_header::{Header, read_unique};
 use crate::recipient_key::encrypt_key;
 use crate::{Certificate, RecipientKey, SealedProfileError};
 
@@ -83,7 +83,7 @@ impl Jwe {
         }
         let text = text.trim();
         let message = if text.starts_with('{') {
-            serde_json::from_str(text).map_err(|_| malformed("not JSON of the expected form"))?
+            read_unique(text).map_err(|_| malformed("not JSON of the expected form"))?
         } else {
             Message::from_compact(text)?
         };

@@ -154,10 +154,10 @@ pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
-pub use credential_chain::CredentialChain;
 pub use cloud_detection::{
     CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
 };
+pub use credential_chain::CredentialChain;
 pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
