@@ -5,6 +5,7 @@
 //! codes" lists most of the codes, but not 501051, 700021, 700024, 1002012, 7000216 and 7000229,
 //! and has another meaning for 700023; those, and the full texts, are as users report them.
 
+mod authorize;
 mod user;
 
 use bytes::Bytes;
