@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use crate::access_token::issuer_v2;
+use crate::fault::Outage;
 use crate::form::Form;
 use crate::keys::SigningKey;
 use crate::origin::is_same_origin;
@@ -173,14 +174,22 @@ impl SignIn<'_> {
     }
 }
 
-/// The answer of a service that is overloaded (429) or down (503).
+/// The answer of a service that is overloaded (429) or down (503), or that refuses as a fault
+/// orders.
 pub(crate) fn outage(
-    status: StatusCode,
+    what: Outage,
     request: &Request<Bytes>,
     origin: &Url,
     now: OffsetDateTime,
 ) -> Response<Bytes> {
-    finish(Err(Refusal::outage(status)), request, origin, now)
+    let refusal = match what {
+        Outage::Status(status) => Refusal::outage(status),
+        Outage::Aadsts(code) => Refusal::ordered(code, request)
+            .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
+        Outage::Context(context) => Refusal::authentication_context(context, request)
+            .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
+    };
+    finish(Err(refusal), request, origin, now)
 }
 
 fn finish(
