@@ -1,8 +1,8 @@
 //! The refusals of requests that act for a user.
 //!
-//! Codes as in Microsoft Learn, "Microsoft Entra authentication and authorization error codes"; it
-//! lacks 50147's neighbours 9002325 to 9002327, 500131, 650053, 700051 and 70020, which are as
-//! users report them, like the full texts.
+//! Codes as in Microsoft Learn, "Microsoft Entra authentication and authorization error codes", but
+//! for 70020, 500112, 500131, 650053, 700051 and 9002325 to 9002327; those, and the full texts, are
+//! as users report them.
 
 use time::OffsetDateTime;
 
