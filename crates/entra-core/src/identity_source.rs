@@ -72,15 +72,16 @@ impl IdentitySource {
     }
 
     async fn ask(&self, resource: &str) -> Result<http::Response<Bytes>, Error> {
-        let challenged = match (self.send(resource, None).await, self.host.key_folder()) {
-            (Err(Error::Response(refusal)), Some(folder))
-                if refusal.status == StatusCode::UNAUTHORIZED =>
-            {
-                read_key(refusal.challenge.as_deref(), folder).await?
-            }
-            (outcome, _) => return outcome,
+        let outcome = self.send(resource, None).await;
+        let (Some(folder), Some(refusal)) = (self.host.key_folder(), unauthorized(&outcome)) else {
+            return outcome;
         };
-        self.send(resource, Some(&challenged)).await
+        let key = read_key(refusal.challenge.as_deref(), folder).await?;
+        let outcome = self.send(resource, Some(&key)).await;
+        match unauthorized(&outcome) {
+            Some(_) => Err(ManagedIdentityError::KeyRefused.into()),
+            None => outcome,
+        }
     }
 
     async fn send(
@@ -200,6 +201,15 @@ fn resource_of(request: &TokenRequest) -> Result<&str, Error> {
         .ok_or(Error::InvalidRequest(
             "a managed identity is asked for one resource, as <resource>/.default",
         ))
+}
+
+fn unauthorized<T>(outcome: &Result<T, Error>) -> Option<&ErrorResponse> {
+    match outcome {
+        Err(Error::Response(refusal)) if refusal.status == StatusCode::UNAUTHORIZED => {
+            Some(refusal)
+        }
+        _ => None,
+    }
 }
 
 /// `{"statusCode":400,"message":"…","correlationId":"…"}`. A server error stays what it is.

@@ -192,6 +192,9 @@ pub enum ManagedIdentityError {
     /// The key cannot be read, or is too large for one.
     #[error("the key of Azure Arc's agent cannot be read")]
     KeyFile(#[source] io::Error),
+    /// The agent refused the key that it had written itself.
+    #[error("the agent of Azure Arc refused its own key")]
+    KeyRefused,
     /// App Service refused.
     #[error("App Service answered {status}: {message}")]
     Refused {
@@ -219,7 +222,7 @@ impl ManagedIdentityError {
             Self::NoIdentity | Self::Refused { .. } => {
                 "Assign the identity to the machine, in the portal under Identity."
             }
-            Self::NoChallenge | Self::ForeignKeyFile => {
+            Self::NoChallenge | Self::ForeignKeyFile | Self::KeyRefused => {
                 "Look what listens at the address of Azure Arc's agent: it is not the agent."
             }
             Self::KeyFile(_) => {

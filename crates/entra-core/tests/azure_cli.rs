@@ -14,8 +14,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use entra_core::{AzureCli, AzureCliError, Error, TokenRequest, error_chain};
-use scripted::app::{frozen, graph, request, tenant, text};
+use entra_core::{
+    AzureCli, AzureCliError, Clock as _, Error, SystemClock, TokenRequest, error_chain,
+};
+use scripted::app::{SECOND, frozen, graph, request, tenant, text};
 
 const TOKEN: &str = r#"echo '{"accessToken":"t1","expires_on":1767229200,"expiresOn":"2026-01-01 02:00:00.000000","tokenType":"Bearer"}'"#;
 
@@ -130,11 +132,20 @@ async fn a_program_that_does_not_end_is_ended() {
     assert!(matches!(reason(&error), AzureCliError::TimedOut(limit) if limit.as_secs() == 10));
 }
 
+/// `AZ` names another program than the one on the path, `AZ_SCOPE` another scope than Graph's: the
+/// Azure CLI may be signed in to a local tenant.
 #[tokio::test]
 #[ignore = "needs the Azure CLI with an account that is signed in"]
-async fn the_real_program_yields_a_token() {
-    let token = AzureCli::new().token(&graph()).await.unwrap();
-    assert!(!text(&token).is_empty());
+#[expect(clippy::disallowed_methods, reason = "a test may read the environment")]
+async fn the_real_program_yields_a_token_that_ends() {
+    let program = std::env::var("AZ").unwrap_or_else(|_| "az".to_owned());
+    let wanted = std::env::var("AZ_SCOPE").map_or_else(|_| graph(), |scope| request(&scope));
+    let cli = AzureCli::new()
+        .with_program(program)
+        .with_time_limit(60 * SECOND);
+    let token = cli.token(&wanted).await.unwrap();
+    assert_eq!(text(&token).split('.').count(), 3);
+    assert!(token.expires_on() > SystemClock.now() + time::Duration::minutes(5));
 }
 
 fn reason(error: &Error) -> &AzureCliError {

@@ -366,11 +366,9 @@ async fn a_key_that_is_refused_is_not_tried_again() {
     let folder = Folder::new("twice");
     let key = folder.write("a.key", "k3y");
     let (identity, http, _) = machine(ARC, [challenge(&key), challenge(&key)]);
-    identity
-        .with_arc_key_folder(&folder.0)
-        .token(&graph())
-        .await
-        .unwrap_err();
+    let identity = identity.with_arc_key_folder(&folder.0);
+    let error = identity.token(&graph()).await.unwrap_err();
+    assert!(matches!(reason(&error), ManagedIdentityError::KeyRefused));
     assert_eq!(http.count(), 2);
 }
 
