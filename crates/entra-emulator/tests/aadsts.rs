@@ -51,6 +51,7 @@ const EXPECTED: &[(&[u32], TokenErrorKind, RetryClass)] = &[
         Kind::UserAssertionExpired,
         UserInteraction,
     ),
+    (&[500131], Kind::UserAssertionAudience, Configuration),
     (&[7000112], Kind::AppDisabled, AdminAction),
     (
         &[70001, 700011, 700016, 7000229],
@@ -71,7 +72,7 @@ const EXPECTED: &[(&[u32], TokenErrorKind, RetryClass)] = &[
     ),
     (&[65004], Kind::ConsentDeclined, UserInteraction),
     (
-        &[650057, 500011, 50001, 650052, 650054, 65005],
+        &[650057, 500011, 50001, 650052, 650053, 650054, 65005],
         Kind::ResourceNotAvailable,
         AdminAction,
     ),
@@ -81,7 +82,9 @@ const EXPECTED: &[(&[u32], TokenErrorKind, RetryClass)] = &[
         Configuration,
     ),
     (
-        &[50011, 700054, 70005, 9002313, 900971],
+        &[
+            50011, 500112, 700054, 70005, 9002313, 9002326, 9002327, 900971,
+        ],
         Kind::RegistrationMismatch,
         AdminAction,
     ),
@@ -148,7 +151,9 @@ const EXPECTED: &[(&[u32], TokenErrorKind, RetryClass)] = &[
     (&[100007], Kind::RegionalNotAllowed, Configuration),
     (&[7000114], Kind::OboNotAllowed, AdminAction),
     (
-        &[700229, 70021, 700211, 700212, 700213],
+        &[
+            700229, 70021, 70025, 700211, 700212, 700213, 700214, 7000272, 7002137, 7002138,
+        ],
         Kind::FederatedCredential,
         AdminAction,
     ),
@@ -182,11 +187,11 @@ async fn every_code_is_explained_by_the_client_that_meets_it() {
 /// Class and retry follow `error`; the code stays to be read.
 #[tokio::test]
 async fn a_code_that_is_not_explained_counts_as_its_error() {
-    let error = refusal(&tenant(), Fault::Aadsts(70_025)).await;
-    assert_eq!(error.error, "invalid_client");
-    assert_eq!(error.codes, [70_025]);
+    let error = refusal(&tenant(), Fault::Aadsts(50_166)).await;
+    assert_eq!(error.error, "invalid_request");
+    assert_eq!(error.codes, [50_166]);
     assert_eq!(error.kind(), Kind::Other);
-    assert_eq!(error.class(), Credential);
+    assert_eq!(error.class(), Configuration);
 }
 
 #[tokio::test]
