@@ -1,0 +1,214 @@
+//! A product with a credential of its own in a local tenant, for tests of the rotation.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::sync::{Arc, Mutex};
+
+use entra_core::{
+    CertificateOptions, ClientCredential, ClientId, Clock as _, ConfidentialClient, HttpClient,
+    ObjectId, SigningCertificate, TokenRequest,
+};
+use entra_graph::{
+    Application, Blueprint, CredentialRecord, CredentialVault, KeyCredential, MemoryHost,
+    MemoryVault, NewKey, PasswordCredential, Permission, Rotation, RotationEvent, StoredCredential,
+};
+use time::Duration;
+
+use crate::local::LocalTenant;
+
+/// The kinds of rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One client secret by another.
+    Secret,
+    /// One certificate by another, with a proof and without any permission.
+    CertificateByProof,
+    /// A client secret by a certificate, written to the registration.
+    ToCertificate,
+}
+
+/// A product that is linked.
+#[derive(Clone)]
+pub(crate) struct Product {
+    pub(crate) tenant: LocalTenant,
+    pub(crate) client_id: ClientId,
+    pub(crate) object_id: ObjectId,
+    pub(crate) principal: ObjectId,
+    pub(crate) vault: Arc<MemoryVault>,
+    pub(crate) events: Arc<Mutex<Vec<RotationEvent>>>,
+}
+
+impl Product {
+    /// A product of this kind: one that owns itself, but where it needs no permission.
+    pub(crate) async fn link(tenant: LocalTenant, kind: Kind) -> Self {
+        let blueprint = Blueprint::new("help-desk", "Help Desk")
+            .with_permission(Permission::application("User.Read.All"));
+        match kind {
+            Kind::Secret | Kind::ToCertificate => {
+                let blueprint = blueprint.with_self_rotation();
+                Self::link_by(tenant, &blueprint.with_secret(Duration::days(180))).await
+            }
+            Kind::CertificateByProof => Self::link_with_certificate(tenant, &blueprint).await,
+        }
+    }
+
+    /// A product with a client secret, as the blueprint says it.
+    pub(crate) async fn link_by(tenant: LocalTenant, blueprint: &Blueprint) -> Self {
+        let host = MemoryHost::default();
+        let graph = tenant.setup_graph();
+        let linked = blueprint.apply(&graph, &host).await.unwrap();
+        let issued = host.secret().unwrap();
+        let stored = StoredCredential::try_from(&issued).unwrap();
+        tenant.emulator.advance(std::time::Duration::from_secs(60));
+        Self {
+            tenant,
+            client_id: linked.client_id,
+            object_id: linked.object_id,
+            principal: linked.service_principal_id,
+            vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
+            events: Arc::default(),
+        }
+    }
+
+    /// A product with a certificate of a year.
+    pub(crate) async fn link_with_certificate(tenant: LocalTenant, blueprint: &Blueprint) -> Self {
+        let certificate = certificate_of(&tenant, "Help Desk", Duration::days(365));
+        let blueprint = blueprint
+            .clone()
+            .with_certificate(certificate.certificate().clone());
+        let host = MemoryHost::default();
+        let graph = tenant.setup_graph();
+        let linked = blueprint.apply(&graph, &host).await.unwrap();
+        tenant.emulator.advance(std::time::Duration::from_secs(60));
+        let stored = StoredCredential::certificate(certificate);
+        Self {
+            tenant,
+            client_id: linked.client_id,
+            object_id: linked.object_id,
+            principal: linked.service_principal_id,
+            vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
+            events: Arc::default(),
+        }
+    }
+
+    /// A process of the product: its client.
+    pub(crate) fn client(&self) -> ConfidentialClient {
+        self.client_over(Arc::new(self.tenant.emulator.clone()))
+    }
+
+    pub(crate) fn client_over(&self, http: Arc<dyn HttpClient>) -> ConfidentialClient {
+        ConfidentialClient::new(
+            self.tenant.authority(),
+            self.client_id,
+            self.vault.record().credentials(),
+            self.tenant.pipeline_over(http),
+        )
+        .unwrap()
+    }
+
+    /// A rotation in a process of its own.
+    pub(crate) fn rotation(&self) -> Rotation {
+        self.rotation_of(self.client(), self.vault.clone())
+    }
+
+    pub(crate) fn rotation_of(
+        &self,
+        client: ConfidentialClient,
+        vault: Arc<dyn CredentialVault>,
+    ) -> Rotation {
+        let events = Arc::clone(&self.events);
+        Rotation::new(client, vault)
+            .on_event(move |event| events.lock().unwrap().push(event.clone()))
+    }
+
+    /// What happened since the last question, as `Debug` names it.
+    pub(crate) fn happened(&self) -> Vec<String> {
+        let events = std::mem::take(&mut *self.events.lock().unwrap());
+        events
+            .iter()
+            .map(|event| match event {
+                RotationEvent::Expiring { days, .. } => format!("Expiring {days}"),
+                RotationEvent::CannotRotate { obstacle, .. } => format!("CannotRotate {obstacle}"),
+                RotationEvent::Failed { error } => {
+                    format!("Failed {}", entra_core::error_chain(error.as_ref()))
+                }
+                RotationEvent::Expired { .. } => "Expired".to_owned(),
+                RotationEvent::Rotated { .. } => "Rotated".to_owned(),
+                RotationEvent::Removed { .. } => "Removed".to_owned(),
+                RotationEvent::Left { obstacle, .. } => format!("Left {obstacle}"),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// The registration as the tenant has it.
+    pub(crate) async fn registration(&self) -> Application {
+        self.tenant
+            .emulator
+            .advance(std::time::Duration::from_secs(60));
+        let graph = self.tenant.setup_graph();
+        graph.applications().get(&self.object_id).await.unwrap()
+    }
+
+    pub(crate) async fn secrets(&self) -> Vec<PasswordCredential> {
+        self.registration()
+            .await
+            .password_credentials
+            .unwrap_or_default()
+    }
+
+    pub(crate) async fn keys(&self) -> Vec<KeyCredential> {
+        self.registration()
+            .await
+            .key_credentials
+            .unwrap_or_default()
+    }
+
+    /// Lets days pass.
+    pub(crate) fn days(&self, days: u64) {
+        let day = std::time::Duration::from_secs(86_400);
+        self.tenant
+            .emulator
+            .advance(day * u32::try_from(days).unwrap());
+    }
+
+    /// Whether a new process signs in with what is in the vault.
+    pub(crate) async fn signs_in(&self) -> bool {
+        let request = TokenRequest::new([self.tenant.emulator.cloud().graph_scope()]);
+        self.client().token(&request).await.is_ok()
+    }
+
+    /// Whether this very credential is accepted.
+    pub(crate) async fn accepts(&self, credential: &ClientCredential) -> bool {
+        let request = TokenRequest::new([self.tenant.emulator.cloud().graph_scope()]);
+        let client = self.client();
+        client.check_credential(credential, &request).await.is_ok()
+    }
+
+    /// What an administrator adds by hand.
+    pub(crate) async fn add_by_hand(&self) {
+        let graph = self.tenant.setup_graph();
+        let applications = graph.applications();
+        applications
+            .add_password(&self.object_id, "Issued by blueprint (0a1b2c3d)", None)
+            .await
+            .unwrap();
+        let certificate = certificate_of(&self.tenant, "Help Desk", Duration::days(700));
+        applications
+            .add_certificate(&self.object_id, NewKey::from(certificate.certificate()))
+            .await
+            .unwrap();
+        self.tenant
+            .emulator
+            .advance(std::time::Duration::from_secs(60));
+    }
+}
+
+pub(crate) fn certificate_of(
+    tenant: &LocalTenant,
+    name: &str,
+    validity: Duration,
+) -> SigningCertificate {
+    let now = tenant.emulator.clock().now();
+    let options = CertificateOptions::new(name).with_validity(validity);
+    SigningCertificate::generate(&options, now).unwrap()
+}
