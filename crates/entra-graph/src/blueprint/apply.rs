@@ -32,7 +32,7 @@ impl Blueprint {
         if !faults.is_empty() {
             return Err(Error::Refused(faults.into()));
         }
-        let survey = self.survey(graph).await?;
+        let survey = Box::pin(self.survey(graph)).await?;
         let mut refusals = survey.plan.refusals;
         refusals.extend(survey.missing);
         if !refusals.is_empty() {

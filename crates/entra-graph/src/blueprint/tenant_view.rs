@@ -71,9 +71,7 @@ impl TenantView {
             view.granted_roles = readable(known(view.read_roles(graph, &principal).await))?;
             view.granted_scopes = readable(view.read_scopes(graph, &principal).await)?.flatten();
             if blueprint.self_rotation {
-                view.owns_itself = readable(known(
-                    Box::pin(view.read_ownership(graph, &principal)).await,
-                ))?;
+                view.owns_itself = readable(known(view.read_ownership(graph, &principal).await))?;
             }
         }
         Ok(view)

@@ -1,17 +1,17 @@
 //! A product with a credential of its own in a local tenant, for tests of the rotation.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use entra_core::{
-    CertificateOptions, ClientCredential, ClientId, Clock as _, ConfidentialClient, HttpClient,
-    ObjectId, SigningCertificate, TokenRequest,
+    CertificateOptions, ClientCredential, ClientId, ClientSecret, Clock as _, ConfidentialClient,
+    HttpClient, ObjectId, SigningCertificate, TokenRequest,
 };
 use entra_graph::{
     Application, Blueprint, CredentialRecord, CredentialVault, KeyCredential, MemoryHost,
     MemoryVault, NewKey, PasswordCredential, Permission, Rotation, RotationEvent, StoredCredential,
 };
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 use crate::local::LocalTenant;
 
@@ -32,7 +32,6 @@ pub(crate) struct Product {
     pub(crate) tenant: LocalTenant,
     pub(crate) client_id: ClientId,
     pub(crate) object_id: ObjectId,
-    pub(crate) principal: ObjectId,
     pub(crate) vault: Arc<MemoryVault>,
     pub(crate) events: Arc<Mutex<Vec<RotationEvent>>>,
 }
@@ -51,6 +50,39 @@ impl Product {
         }
     }
 
+    /// The same with an application of the seed, for tests that need many tenants: the one that
+    /// may do everything, or one with a certificate and next to no permission.
+    pub(crate) async fn seeded(kind: Kind) -> Self {
+        let tenant = LocalTenant::new();
+        let app = match kind {
+            Kind::Secret | Kind::ToCertificate => tenant.emulator.setup_app(),
+            Kind::CertificateByProof => tenant.emulator.apps().swap_remove(1),
+        };
+        let object_id = ObjectId::parse(&app.object_id).unwrap();
+        let stored = match kind {
+            Kind::Secret | Kind::ToCertificate => {
+                StoredCredential::secret(ClientSecret::try_from(&app.client_secret).unwrap())
+            }
+            Kind::CertificateByProof => {
+                let graph = tenant.setup_graph();
+                let new = NewKey::from(SEEDED.certificate());
+                let added = graph.applications().add_certificate(&object_id, new).await;
+                added.unwrap();
+                StoredCredential::certificate(SEEDED.clone())
+            }
+        };
+        let vault = Arc::new(MemoryVault::new(CredentialRecord::new(stored)));
+        let product = Self {
+            tenant,
+            client_id: ClientId::parse(&app.client_id).unwrap(),
+            object_id,
+            vault,
+            events: Arc::default(),
+        };
+        product.add_by_hand().await;
+        product
+    }
+
     /// A product with a client secret, as the blueprint says it.
     pub(crate) async fn link_by(tenant: LocalTenant, blueprint: &Blueprint) -> Self {
         let host = MemoryHost::default();
@@ -63,7 +95,6 @@ impl Product {
             tenant,
             client_id: linked.client_id,
             object_id: linked.object_id,
-            principal: linked.service_principal_id,
             vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
             events: Arc::default(),
         }
@@ -84,7 +115,6 @@ impl Product {
             tenant,
             client_id: linked.client_id,
             object_id: linked.object_id,
-            principal: linked.service_principal_id,
             vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
             events: Arc::default(),
         }
@@ -145,7 +175,12 @@ impl Product {
         self.tenant
             .emulator
             .advance(std::time::Duration::from_secs(60));
-        let graph = self.tenant.setup_graph();
+        let setup = self.tenant.emulator.setup_app();
+        let graph = if setup.object_id == self.object_id.to_string() {
+            self.tenant.graph_of(&self.client())
+        } else {
+            self.tenant.setup_graph()
+        };
         graph.applications().get(&self.object_id).await.unwrap()
     }
 
@@ -161,6 +196,10 @@ impl Product {
             .await
             .key_credentials
             .unwrap_or_default()
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.tenant.emulator.clock().now()
     }
 
     /// Lets days pass.
@@ -192,9 +231,8 @@ impl Product {
             .add_password(&self.object_id, "Issued by blueprint (0a1b2c3d)", None)
             .await
             .unwrap();
-        let certificate = certificate_of(&self.tenant, "Help Desk", Duration::days(700));
         applications
-            .add_certificate(&self.object_id, NewKey::from(certificate.certificate()))
+            .add_certificate(&self.object_id, NewKey::from(BY_HAND.certificate()))
             .await
             .unwrap();
         self.tenant
@@ -202,6 +240,17 @@ impl Product {
             .advance(std::time::Duration::from_secs(60));
     }
 }
+
+/// Made once: an RSA key takes its time.
+static SEEDED: LazyLock<SigningCertificate> =
+    LazyLock::new(|| certificate_of(&LocalTenant::new(), "Staff Directory", Duration::days(365)));
+static BY_HAND: LazyLock<SigningCertificate> = LazyLock::new(|| {
+    certificate_of(
+        &LocalTenant::new(),
+        "Staff Directory",
+        Duration::days(3_000),
+    )
+});
 
 pub(crate) fn certificate_of(
     tenant: &LocalTenant,
