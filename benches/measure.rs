@@ -102,6 +102,13 @@ pub(crate) fn peak_bytes(work: impl FnOnce()) -> i64 {
     HEAP.get().peak - before
 }
 
+/// How many bytes more are held after `work` than before.
+pub(crate) fn held_bytes(work: impl FnOnce()) -> i64 {
+    let before = HEAP.get().live;
+    work();
+    HEAP.get().live - before
+}
+
 /// The processor time of this thread.
 pub(crate) fn thread_time() -> Duration {
     ThreadTime::now().as_duration()

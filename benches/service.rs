@@ -18,6 +18,7 @@ use entra_core::{
 pub(crate) struct Service {
     delay: Duration,
     requests: Arc<AtomicUsize>,
+    answer: Bytes,
 }
 
 impl Service {
@@ -25,6 +26,15 @@ impl Service {
         Self {
             delay,
             requests: Arc::default(),
+            answer: answer_with("e30.e30.c2ln"),
+        }
+    }
+
+    /// Answers at once, with this token.
+    pub(crate) fn with_token(token: &str) -> Self {
+        Self {
+            answer: answer_with(token),
+            ..Self::answering_after(Duration::ZERO)
         }
     }
 
@@ -60,8 +70,13 @@ impl HttpClient for Service {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
-        Ok(http::Response::new(Bytes::from_static(TOKEN.as_bytes())))
+        Ok(http::Response::new(self.answer.clone()))
     }
 }
 
-const TOKEN: &str = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"e30.e30.c2ln"}"#;
+fn answer_with(token: &str) -> Bytes {
+    let answer = serde_json::json!({
+        "token_type": "Bearer", "expires_in": 3599, "access_token": token,
+    });
+    Bytes::from(answer.to_string())
+}

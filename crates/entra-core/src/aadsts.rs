@@ -76,7 +76,7 @@ pub enum TokenErrorKind {
     AuthorizationPending,
     /// The device code expired.
     DeviceCodeExpired,
-    /// The user declined the device code.
+    /// The user declined the device code. No code says it: `error` does.
     DeviceCodeDeclined,
     /// The client asks for the same token in a loop.
     ClientLoop,
@@ -154,6 +154,16 @@ pub fn aadsts_codes() -> impl Iterator<Item = (u32, &'static Explanation)> {
     TABLE
         .iter()
         .flat_map(|(codes, explanation)| codes.iter().map(move |code| (*code, explanation)))
+}
+
+/// What `error` says without a doubt, whatever the code (RFC 8628 3.5).
+pub(crate) fn kind_of(error: &str) -> Option<TokenErrorKind> {
+    match error {
+        "authorization_pending" => Some(Kind::AuthorizationPending),
+        "authorization_declined" => Some(Kind::DeviceCodeDeclined),
+        "expired_token" => Some(Kind::DeviceCodeExpired),
+        _ => None,
+    }
 }
 
 /// The class where only `error` is known (RFC 6749 5.2, RFC 8628 3.5, OpenID Connect Core 3.1.2.6).
@@ -478,19 +488,12 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[70018, 70019],
+        // 70018 is a code that was mistyped.
+        &[70018, 70019, 70020],
         row(
             Kind::DeviceCodeExpired,
             UserInteraction,
-            "The code expired. Start again.",
-        ),
-    ),
-    (
-        &[70020],
-        row(
-            Kind::DeviceCodeDeclined,
-            UserInteraction,
-            "The user declined the code. Start again.",
+            "The code is not valid any more. Start again, and enter the new one.",
         ),
     ),
     (

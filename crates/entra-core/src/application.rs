@@ -293,6 +293,16 @@ impl TokenSource for AppSource {
         Ok(issued.data)
     }
 
+    fn admit(&self, request: &TokenRequest) -> Result<(), Error> {
+        let authority = self.registration.authority_of(request)?;
+        if authority.tenant().is_single() {
+            return Ok(());
+        }
+        Err(Error::InvalidRequest(
+            "an application signs in as itself in one tenant, not in common, organizations or consumers",
+        ))
+    }
+
     fn generation(&self) -> u64 {
         self.registration.generation()
     }

@@ -1,14 +1,14 @@
 //! Tokens of one source: cached, one request per wanted token, refreshed ahead of their end.
 
+use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use crate::cache_metrics::CacheMetrics;
-use crate::cache_metrics::Counters;
+use crate::cache_metrics::{CacheMetrics, Counters};
+use crate::clock::work_until;
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -27,6 +27,11 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
         effort: Effort,
     ) -> impl Future<Output = Result<TokenData, Error>> + Send;
 
+    /// Whether it may be asked at all. A refusal leaves no trace in the cache.
+    fn admit(&self, _request: &TokenRequest) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Another number where what was refused before may be accepted now.
     fn generation(&self) -> u64 {
         0
@@ -39,7 +44,6 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 }
 
 /// The tokens of one source.
-#[derive(Debug)]
 pub(crate) struct CachedTokens<S> {
     source: S,
     slots: TokenSlots,
@@ -76,6 +80,7 @@ impl<S: TokenSource> CachedTokens<S> {
         {
             return Ok(token);
         }
+        self.source.admit(request)?;
         let slot = self.slots.slot(request, self.source.clock().unix_time());
         // The rare path is boxed, so that the future of a hit stays small.
         Box::pin(self.renew(&slot, request, time::Duration::ZERO)).await
@@ -122,13 +127,7 @@ impl<S: TokenSource> CachedTokens<S> {
 
     /// Refreshes what is about to end, until `shutdown` ends.
     pub(crate) async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = Box::pin(shutdown);
-        let mut work = Box::pin(self.refresh_for_ever());
-        std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.refresh_for_ever()).await;
     }
 
     async fn refresh_for_ever(&self) {
@@ -280,6 +279,16 @@ impl<S: TokenSource> CachedTokens<S> {
 
     fn now(&self) -> OffsetDateTime {
         self.source.clock().now()
+    }
+}
+
+impl<S: TokenSource> Debug for CachedTokens<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedTokens")
+            .field("source", &self.source)
+            .field("shared", &self.shared)
+            .field("metrics", &self.metrics())
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Certificate {
     subject_name: Vec<u8>,
     issuer_name: Vec<u8>,
     rsa_key: Option<RsaKey>,
+    /// Whether a key may be encrypted to it (RFC 5280 4.2.1.3).
+    takes_keys: bool,
 }
 
 /// The public key of an RSA certificate.
@@ -60,6 +62,10 @@ impl Certificate {
             subject_name: parsed.subject().as_raw().to_vec(),
             issuer_name: parsed.issuer().as_raw().to_vec(),
             rsa_key,
+            takes_keys: match parsed.key_usage() {
+                Ok(usage) => usage.is_none_or(|usage| usage.value.key_encipherment()),
+                Err(_) => false,
+            },
             der: der.into(),
         })
     }
@@ -145,6 +151,16 @@ impl Certificate {
         self.rsa_key.as_ref()
     }
 
+    /// The RSA key that another key may be encrypted to, if the certificate allows it.
+    pub(crate) fn key_to_encrypt_to(&self) -> Result<&RsaKey, CertificateError> {
+        match &self.rsa_key {
+            None => Err(CertificateError::KeyNotRsa),
+            Some(key) if key.bits < 2048 => Err(CertificateError::KeyTooShort { bits: key.bits }),
+            Some(_) if !self.takes_keys => Err(CertificateError::NotForEncryption),
+            Some(key) => Ok(key),
+        }
+    }
+
     /// Whether `self` is named as the issuer of `certificate`, which is not self-signed.
     pub(crate) fn is_named_issuer_of(&self, certificate: &Self) -> bool {
         certificate.issuer_name != certificate.subject_name
@@ -176,9 +192,18 @@ pub enum CertificateError {
     /// The bytes are no X.509 certificate.
     #[error("the bytes are not an X.509 certificate")]
     NotACertificate,
-    /// It is a PKCS#12 file (.pfx, .p12), which is not read here.
+    /// It is a PKCS#12 file (.pfx, .p12) where a certificate or PEM is expected.
     #[error("it is a PKCS#12 file")]
     Pkcs12,
+    /// The bytes are no PKCS#12 file, or not the whole of one.
+    #[error("the bytes are not a whole PKCS#12 file")]
+    NotPkcs12,
+    /// The password does not open the key or the file; or it is damaged, which looks the same.
+    #[error("the password does not open it")]
+    WrongPassword,
+    /// It is encrypted by an algorithm that is not read here, or that asks for too much work.
+    #[error("it is encrypted by an algorithm that is not read here")]
+    UnsupportedEncryption,
     /// There is no private key in the text.
     #[error("there is no private key in the text")]
     NoPrivateKey,
@@ -216,6 +241,9 @@ pub enum CertificateError {
     /// The key could not sign.
     #[error("the key could not sign")]
     CannotSign,
+    /// The certificate's key usage (RFC 5280 4.2.1.3) does not let anything be encrypted to it.
+    #[error("the certificate's key usage has no key encipherment")]
+    NotForEncryption,
 }
 
 impl CertificateError {
@@ -228,10 +256,29 @@ impl CertificateError {
             Self::NoCertificate | Self::NotACertificate => {
                 "Choose a certificate file in PEM or DER (.pem, .cer, .crt)."
             }
-            Self::Pkcs12 => "Convert it first: openssl pkcs12 -in file.pfx -nodes -out file.pem",
+            Self::Pkcs12 => {
+                "Choose it where a PKCS#12 file and its password are asked for; if that is nowhere, \
+                 convert it: openssl pkcs12 -in file.pfx -nodes -out file.pem"
+            }
+            Self::NotPkcs12 => {
+                "Choose the whole .pfx or .p12 file; or convert it: \
+                 openssl pkcs12 -in file.pfx -nodes -out file.pem"
+            }
+            Self::WrongPassword => {
+                "Enter the password that was set when the key was exported, then try the file from \
+                 its source."
+            }
+            Self::UnsupportedEncryption => {
+                "Encrypt it anew with AES: openssl pkcs8 -topk8 -v2 aes-256-cbc -in key.pem \
+                 -out new.pem"
+            }
             Self::NoPrivateKey => {
                 "Choose the file that holds the private key too; the .cer file for the portal does \
                  not."
+            }
+            Self::EncryptedKey { format: PKCS8 } => {
+                "Enter it where the key's password is asked for, too; if that is nowhere, remove the \
+                 password: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
             }
             Self::EncryptedKey { .. } => {
                 "Remove the password first: openssl pkcs8 -topk8 -nocrypt -in key.pem -out plain.pem"
@@ -246,6 +293,10 @@ impl CertificateError {
             }
             Self::Validity | Self::CommonName { .. } => "Correct the certificate's settings.",
             Self::Generation | Self::CannotSign => "Generate a new certificate.",
+            Self::NotForEncryption => {
+                "Choose a certificate with the key usage «Key Encipherment»: one for documents or \
+                 for a computer, not one for signing alone."
+            }
         }
     }
 }
@@ -307,3 +358,5 @@ pub(crate) fn is_pkcs12(der: &[u8]) -> bool {
 /// What Windows editors put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 pub(crate) const CERTIFICATE: &str = "CERTIFICATE";
+/// How keys are encrypted since the nineties (RFC 5958 3).
+pub(crate) const PKCS8: &str = "PKCS#8";

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -147,6 +148,19 @@ impl Clock for MovableClock {
             system_sleep(duration).await;
         }
     }
+}
+
+/// Does work in the background until the host ends it.
+pub(crate) async fn work_until(
+    shutdown: impl Future<Output = ()> + Send,
+    work: impl Future<Output = ()> + Send,
+) {
+    let (mut shutdown, mut work) = (Box::pin(shutdown), Box::pin(work));
+    std::future::poll_fn(|context| match shutdown.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => work.as_mut().poll(context),
+    })
+    .await;
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -72,6 +72,11 @@ impl Cloud {
         ]
     }
 
+    /// The built-in cloud with this [`name`](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|cloud| cloud.name() == name)
+    }
+
     /// A cloud of one's own: a local tenant, an air-gapped installation. Both URLs carry a host
     /// and maybe a port, and no path. Plain http is accepted on loopback only.
     pub fn custom(login: &str, graph: &str) -> Result<Self, CloudError> {
@@ -145,6 +150,11 @@ impl Cloud {
                 .aliases
                 .iter()
                 .any(|alias| alias.eq_ignore_ascii_case(host))
+    }
+
+    /// The further names of the sign-in host.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = &str> {
+        self.0.aliases.iter().map(AsRef::as_ref)
     }
 
     /// The certificate authorities to trust beside those of the system, in PEM.

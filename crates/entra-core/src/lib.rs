@@ -30,31 +30,49 @@
 //! ```
 //!
 //! A certificate is safer than a secret: [`SigningCertificate`] makes one, reads the usual files
-//! and says what is wrong with the others. [`Call`] and [`Pipeline::send`] carry a token to any
+//! and says what is wrong with the others. [`ConnectionProfile`] is what a product stores of its
+//! link, [`SealedProfile`] the file in which it travels with its secret. [`Call`] and [`Pipeline::send`] carry a token to any
 //! service; [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
+//! [`UnverifiedJwt`] and [`Jwks`] check the tokens that others present.
 //!
 //! # What holds
 //!
 //! One request per missing token, however many ask; no lock for a cached one; a valid token is
 //! never withheld because its refresh failed. A request is repeated only where that is harmless,
-//! and never beyond its deadline. Redirects are not followed, bodies are limited, plain http stays
+//! and never beyond its deadline. The claims of a token cannot be read before its signature is
+//! verified, and no header of it chooses the key or the algorithm. Redirects are not followed, bodies are limited, plain http stays
 //! on this machine. No secret is in any `Debug`, error or log line, and no feature changes that.
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
-//! | `application`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs` |
+//! | `application`, `cached_tokens`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/application.rs`, `tests/cached_tokens.rs`, `tests/cae.rs` |
+//! | `credential_set`, `registration` | RFC 7523 2.1; client capabilities of Microsoft Learn | `tests/credential_set.rs`, `tests/registration.rs` |
+//! | `shared_tokens`, `key_ring` | NIST SP 800-38D, RFC 5869 | `tests/shared_tokens.rs` |
 //! | `token_endpoint`, `aadsts` | RFC 6749 5; error codes of Microsoft Learn | `tests/token_endpoint.rs` |
 //! | `client_credential` | RFC 7523 2.2 and 3, RFC 7515 4.1.6 and 4.1.8 | `tests/client_credential.rs`, OpenSSL |
 //! | `certificate`, `signing_certificate` | RFC 5280, RFC 5958, RFC 7468 | `tests/certificate.rs`, files made by OpenSSL |
 //! | `pipeline`, `retry`, `throttle` | RFC 9110 9.2 and 10.2.3; throttling of Microsoft Graph | `tests/pipeline.rs` |
+//! | `encrypted_key`, `pkcs12` | RFC 5958 3, RFC 8018, RFC 7292 | `tests/encrypted_key.rs`, `tests/pkcs12.rs`, files made by OpenSSL |
+//! | `profile`, `profile_document`, `credential_reference` | a format of its own, version 1 | `tests/profile.rs` |
+//! | `sealed_profile`, `jwe`, `jose_header`, `recipient_key` | RFC 7516, RFC 7518 4.3 and 5.3 | `tests/sealed_profile.rs`, jwcrypto in both directions |
+//! | `cloud_detection` | OpenID Connect Discovery 1.0 4; national clouds of Microsoft Learn | `tests/cloud_detection.rs` |
 //! | `https_client` | RFC 9110, RFC 6761 6.3 | `tests/https_client.rs` |
+//! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
+//! | `jwt` | RFC 7515, RFC 7519, RFC 8725 | `tests/jwt.rs`, tokens made by joserfc |
+//! | `jwk` | RFC 7517, RFC 7518 6 | `tests/jwk.rs`, keys made by joserfc |
+//! | `jwks` | Signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
 //! | `cloud`, `tenant`, `clock`, `token`, `finding` | National clouds of Microsoft Learn | beside the code |
 //!
 //! # Features
 //!
 //! `http` (default): `HttpsClient`, over reqwest. `certificates` (default): generating
-//! certificates, over rcgen; loading them needs no feature. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `pkcs12`: reading PKCS#12 files, over
+//! p12-keystore. The only crypto provider is aws-lc-rs.
+//! certificates, over rcgen; loading them needs no feature. `contract-tests`: what an
+//! implementation of a store must hold, as functions for its tests. The only crypto provider is
+//! aws-lc-rs.
 
 mod aadsts;
 mod application;
@@ -65,19 +83,38 @@ mod certificate;
 mod client_credential;
 mod clock;
 mod cloud;
+mod cloud_detection;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
+mod credential_reference;
 mod credential_set;
 mod device_code;
+mod encrypted_key;
 mod error;
 mod finding;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod jose_header;
+mod jwe;
+mod jwk;
+mod jwks;
+mod jwt;
 mod key_ring;
+mod memory_one_time_store;
+mod memory_token_cache;
 mod on_behalf_of;
+mod one_time;
 mod pipeline;
+#[cfg(feature = "pkcs12")]
+mod pkcs12;
+mod profile;
+mod profile_document;
 mod public_client;
+mod recipient_key;
 mod registration;
 mod retry;
+mod sealed_profile;
 mod secret;
 mod shared_tokens;
 mod signing_certificate;
@@ -98,6 +135,10 @@ pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
 pub use cloud::{Cloud, CloudError};
+pub use cloud_detection::{
+    CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
+};
+pub use credential_reference::{CredentialKind, CredentialReference};
 pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
@@ -105,12 +146,21 @@ pub use finding::{Finding, Outcome, Probe};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
+pub use jwks::{Jwks, JwksError};
+pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
+pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
+pub use profile::{ConnectionProfile, NextStep, ProfileError, TestRecord, WantedPermission};
 pub use public_client::PublicClient;
+pub use recipient_key::RecipientKey;
 pub use registration::AllowedTenants;
 pub use retry::{Operation, RetryPolicy, retry_after};
+pub use sealed_profile::{ProfileSecret, SealedProfile, SealedProfileError, UnsealedProfile};
 pub use secret::Secret;
 pub use shared_tokens::SharedTokens;
 pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate};

@@ -1,6 +1,7 @@
 //! One application as the token endpoint knows it: its ids, its credentials, its tenants.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,7 +59,6 @@ pub(crate) struct Settings {
 }
 
 /// One application at its authority.
-#[derive(Debug)]
 pub(crate) struct Registration {
     settings: Settings,
     endpoint: TokenEndpoint,
@@ -169,11 +169,6 @@ impl Registration {
         effort: Effort,
     ) -> Result<Issued, Error> {
         let authority = self.authority_of(request)?;
-        if grant.needs_single_tenant() && !authority.tenant().is_single() {
-            return Err(Error::InvalidRequest(
-                "an application signs in as itself in one tenant, not in common, organizations or consumers",
-            ));
-        }
         let endpoint = match &authority {
             Cow::Borrowed(_) => Cow::Borrowed(&self.endpoint),
             Cow::Owned(other) => Cow::Owned(TokenEndpoint::new(other, &self.settings.client)),
@@ -353,6 +348,18 @@ impl Registration {
             (None, true) => Ok(Some(Cow::Borrowed(CAPABILITIES))),
             (Some(claims), true) => with_capabilities(claims).map(|all| Some(Cow::Owned(all))),
         }
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let credentials = self.credentials();
+        f.debug_struct("Registration")
+            .field("authority", &self.settings.authority)
+            .field("client", &self.settings.client)
+            .field("credentials", &credentials.map(|in_use| in_use.set.clone()))
+            .field("tenants", &self.settings.tenants)
+            .finish_non_exhaustive()
     }
 }
 

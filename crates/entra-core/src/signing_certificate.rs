@@ -14,7 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use crate::certificate::{is_pkcs12, pem_blocks, to_pem};
+use crate::certificate::{PKCS8, is_pkcs12, pem_blocks, to_pem};
+use crate::encrypted_key::decrypt;
 use crate::{Certificate, CertificateError, Secret};
 
 /// A certificate with its private key and, maybe, the certificates above it.
@@ -60,7 +61,7 @@ impl SigningCertificate {
         options: &CertificateOptions,
         now: OffsetDateTime,
     ) -> Result<Self, CertificateError> {
-        generation::generate(options, now)
+        generation::generate(options, KeyPurpose::Signing, now)
     }
 
     /// Reads a private key and its certificate, and further certificates of the chain, from one
@@ -78,6 +79,38 @@ impl SigningCertificate {
         let certificates = Certificate::all_from_pem(text.expose())?;
         let key = pkcs8(block).map_err(|error| too_short(&certificates).unwrap_or(error))?;
         Self::assemble(key, certificates)
+    }
+
+    /// Like [`from_pem`](Self::from_pem), for a private key that is protected by a password
+    /// (`ENCRYPTED PRIVATE KEY`: PKCS#8 with PBES2, RFC 5958 3 and RFC 8018 6.2; AES in CBC mode
+    /// and PBKDF2, as OpenSSL writes it since 1.1). A key without a password is read too.
+    ///
+    /// The older way (`Proc-Type: 4,ENCRYPTED`, RFC 1423) derives its key by a single round of MD5
+    /// and is refused. Deriving the key takes a moment: call it on a thread that may block.
+    pub fn from_encrypted_pem(text: &Secret, password: &Secret) -> Result<Self, CertificateError> {
+        let blocks = pem_blocks(text.expose())?;
+        let Some(block) = blocks.iter().find(|block| block.tag() == ENCRYPTED_KEY) else {
+            return Self::from_pem(text);
+        };
+        let certificates = Certificate::all_from_pem(text.expose())?;
+        Self::assemble(decrypt(block.contents(), password)?, certificates)
+    }
+
+    /// Reads a private key, its certificate and the chain from a PKCS#12 file (RFC 7292), in the
+    /// forms that Windows, OpenSSL, Java and Azure Key Vault write; the last has an empty password.
+    ///
+    /// Deriving the key takes a moment: call it on a thread that may block.
+    #[cfg(feature = "pkcs12")]
+    pub fn from_pkcs12(bytes: &[u8], password: &Secret) -> Result<Self, CertificateError> {
+        let (keys, certificates) = crate::pkcs12::read(bytes, password)?;
+        let mut outcome = Err(CertificateError::NoPrivateKey);
+        for key in keys {
+            outcome = Self::assemble(key, certificates.clone());
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Reads a certificate (with its chain) and a private key from two PEM texts.
@@ -133,6 +166,20 @@ impl SigningCertificate {
             .sign(algorithm, &SystemRandom::new(), message, &mut signature)
             .map_err(|_| CertificateError::CannotSign)?;
         Ok(signature)
+    }
+
+    /// The same with a certificate that others encrypt to.
+    #[cfg(feature = "certificates")]
+    pub(crate) fn generate_for_encryption(
+        options: &CertificateOptions,
+        now: OffsetDateTime,
+    ) -> Result<Self, CertificateError> {
+        generation::generate(options, KeyPurpose::Encryption, now)
+    }
+
+    /// The private key as PKCS#8 in DER.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.0.pkcs8
     }
 
     /// Pairs a key with its certificate, and refuses what Entra would refuse.
@@ -232,11 +279,8 @@ fn private_key_block<'a>(
     text: &str,
     blocks: &'a [pem::Pem],
 ) -> Result<&'a pem::Pem, CertificateError> {
-    if blocks
-        .iter()
-        .any(|block| block.tag() == "ENCRYPTED PRIVATE KEY")
-    {
-        return Err(CertificateError::EncryptedKey { format: "PKCS#8" });
+    if blocks.iter().any(|block| block.tag() == ENCRYPTED_KEY) {
+        return Err(CertificateError::EncryptedKey { format: PKCS8 });
     }
     if text.contains("Proc-Type: 4,ENCRYPTED") || text.contains("DEK-Info:") {
         return Err(CertificateError::EncryptedKey { format: "RFC 1423" });
@@ -288,7 +332,16 @@ fn issuers_of(certificate: &Certificate, mut others: Vec<Certificate>) -> Vec<Ce
     }
 }
 
+/// What the key of a generated certificate is for. A key has one use (NIST SP 800-57 5.2).
+#[cfg(feature = "certificates")]
+#[derive(Clone, Copy)]
+enum KeyPurpose {
+    Signing,
+    Encryption,
+}
+
 const PRIVATE_KEY: &str = "PRIVATE KEY";
+const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
 
 #[cfg(feature = "certificates")]
 mod generation {
@@ -300,14 +353,16 @@ mod generation {
     use zeroize::Zeroizing;
 
     use super::{
-        Certificate, CertificateError, CertificateOptions, RsaKeySize, SigningCertificate,
+        Certificate, CertificateError, CertificateOptions, KeyPurpose, RsaKeySize,
+        SigningCertificate,
     };
 
     pub(super) fn generate(
         options: &CertificateOptions,
+        purpose: KeyPurpose,
         now: OffsetDateTime,
     ) -> Result<SigningCertificate, CertificateError> {
-        let params = params(options, now)?;
+        let params = params(options, purpose, now)?;
         let size = match options.key_size {
             RsaKeySize::Bits2048 => rcgen::RsaKeySize::_2048,
             RsaKeySize::Bits3072 => rcgen::RsaKeySize::_3072,
@@ -326,6 +381,7 @@ mod generation {
 
     fn params(
         options: &CertificateOptions,
+        purpose: KeyPurpose,
         now: OffsetDateTime,
     ) -> Result<CertificateParams, CertificateError> {
         let length = options.common_name.chars().count();
@@ -346,8 +402,13 @@ mod generation {
         // behind.
         params.not_before = now.saturating_sub(time::Duration::minutes(5));
         params.not_after = not_after;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        match purpose {
+            KeyPurpose::Signing => {
+                params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }
+            KeyPurpose::Encryption => params.key_usages = vec![KeyUsagePurpose::KeyEncipherment],
+        }
         Ok(params)
     }
 }

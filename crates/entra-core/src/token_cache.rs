@@ -35,7 +35,7 @@ pub struct CacheName([u8; 32]);
 
 impl CacheName {
     /// The name that consists of these bytes.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

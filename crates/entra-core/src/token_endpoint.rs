@@ -229,11 +229,6 @@ pub(crate) enum Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Whether it works in one tenant alone.
-    pub(crate) fn needs_single_tenant(&self) -> bool {
-        matches!(self, Self::ClientCredentials | Self::OnBehalfOf(_))
-    }
-
     fn operation(&self) -> Operation {
         match self {
             // Entra's refresh tokens may be used again.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::aadsts::{class_of, codes_in, explain_aadsts};
+use crate::aadsts::{class_of, codes_in, explain_aadsts, kind_of};
 use crate::error::{ErrorResponse, RequestIds};
 use crate::{Error, Explanation, RetryClass, TokenErrorKind};
 
@@ -90,6 +90,9 @@ impl TokenError {
 
     /// What is wrong, as the first known code tells.
     pub fn kind(&self) -> TokenErrorKind {
+        if let Some(kind) = kind_of(&self.error) {
+            return kind;
+        }
         match self.explanation() {
             Some(explanation) => explanation.kind,
             None if self.status == StatusCode::TOO_MANY_REQUESTS => TokenErrorKind::Throttled,
@@ -102,6 +105,10 @@ impl TokenError {
     pub fn class(&self) -> RetryClass {
         if self.status == StatusCode::TOO_MANY_REQUESTS {
             return RetryClass::Throttled;
+        }
+        if self.claims.is_some() && self.error == "interaction_required" {
+            // The service says itself what the next sign-in must carry, whatever the code is.
+            return RetryClass::UserInteraction;
         }
         match self.explanation() {
             Some(explanation) => explanation.class,

@@ -11,22 +11,18 @@
 
 mod scripted;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entra_core::{
-    AccessToken, Authority, ClientCredential, ClientId, ClientSecret, Clock, Cloud,
-    ConfidentialClient, Error, MovableClock, Pipeline, Secret, SigningCertificate, Tenant,
+    AccessToken, Authority, Clock, Cloud, ConfidentialClient, Error, Pipeline, Tenant,
     TokenCredential as _, TokenErrorKind, TokenRequest, TransportErrorKind,
 };
+use scripted::app::{
+    CLIENT, SECOND, app, assertion_claims as claims, certificate, client, client_id, frozen, graph,
+    kind, request, secret, text,
+};
 use scripted::{Gate, Reply, ScriptedHttp, settle};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::macros::datetime;
 use tokio::task::JoinSet;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_thousand_tasks_on_a_cold_key_send_one_request() {
@@ -560,58 +556,6 @@ async fn the_time_that_a_token_took_counts_against_its_life() {
     assert_eq!(token.expires_on(), datetime!(2026-01-01 01:00 UTC));
 }
 
-const CLIENT: &str = "11111111-2222-4333-8444-555555555555";
-
-fn app(
-    script: impl IntoIterator<Item = Reply>,
-) -> (ConfidentialClient, ScriptedHttp, Arc<MovableClock>) {
-    let clock = frozen();
-    let http = ScriptedHttp::new(&clock, script);
-    (client(&http, &clock, secret("s3cr3t~value")), http, clock)
-}
-
-fn client(
-    http: &ScriptedHttp,
-    clock: &Arc<MovableClock>,
-    credential: ClientCredential,
-) -> ConfidentialClient {
-    let tenant = Tenant::parse("contoso.onmicrosoft.com").unwrap();
-    ConfidentialClient::new(
-        Authority::new(Cloud::public(), tenant),
-        client_id(),
-        credential,
-        Pipeline::new(http.clone()).with_clock(clock.clone()),
-    )
-    .unwrap()
-}
-
-fn frozen() -> Arc<MovableClock> {
-    Arc::new(MovableClock::frozen_at(datetime!(2026-01-01 00:00 UTC)))
-}
-
-fn client_id() -> ClientId {
-    ClientId::parse(CLIENT).unwrap()
-}
-
-fn secret(text: &str) -> ClientCredential {
-    ClientCredential::secret(ClientSecret::parse(text).unwrap())
-}
-
-fn certificate() -> ClientCredential {
-    let certificates = include_str!("fixtures/openssl/rsa2048.crt");
-    let key = Secret::new(include_str!("fixtures/openssl/rsa2048-pkcs8.key"));
-    let certificate = SigningCertificate::from_pem_parts(certificates, &key);
-    ClientCredential::certificate(certificate.unwrap())
-}
-
-fn graph() -> TokenRequest {
-    request("https://graph.microsoft.com/.default")
-}
-
-fn request(scope: &str) -> TokenRequest {
-    TokenRequest::new([scope])
-}
-
 fn asking(
     app: &ConfidentialClient,
     request: &TokenRequest,
@@ -623,22 +567,4 @@ fn asking(
         tasks.spawn(async move { app.token(&request).await });
     }
     tasks
-}
-
-fn text(token: &AccessToken) -> String {
-    token.secret().expose().to_owned()
-}
-
-fn kind(error: &Error) -> TokenErrorKind {
-    match error {
-        Error::Token(error) => error.kind(),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The claims of the client assertion in a request.
-fn claims(seen: &scripted::Seen) -> Value {
-    let assertion = seen.form("client_assertion").unwrap();
-    let payload = assertion.split('.').nth(1).unwrap();
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }

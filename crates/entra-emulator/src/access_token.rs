@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::keys::SigningKey;
-use crate::tenant::{Object, Tenant, text_of};
+use crate::tenant::{Object, TOKEN_EXCHANGE_APP_ID, Tenant, text_of};
 
-/// How long a token lives, in seconds, as `expires_in` says it.
+/// How long a token lives where nothing else is said.
 pub(crate) const LIFETIME: i64 = 3599;
 
 /// An app-only access token before it is signed.
@@ -28,12 +28,18 @@ pub(crate) struct AppToken<'a> {
     pub(crate) roles: Vec<String>,
     /// How the client proved itself.
     pub(crate) proof: ClientProof,
+    /// How long it lives, in seconds, as `expires_in` says it.
+    pub(crate) lifetime: i64,
+    /// Further claims.
+    pub(crate) extra: Map<String, Value>,
 }
 
 /// How a client proved itself, as `appidacr` says it (Microsoft Learn, "Access token claims
 /// reference").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientProof {
+    /// `0`: not at all, as a public client.
+    None,
     /// `1`
     Secret,
     /// `2`
@@ -45,11 +51,7 @@ impl AppToken<'_> {
     /// (`api.requestedAccessTokenVersion`); Graph's is 1.0.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
         let app_id = text_of(self.client, "appId");
-        let registration = tenant.application_by_app_id(text_of(self.resource, "appId"), now);
-        let is_v2 = registration
-            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
-            == Some(2);
-        let version = if is_v2 {
+        let version = if is_version_2(tenant, self.resource, now) {
             json!({
                 "aud": text_of(self.resource, "appId"),
                 "iss": issuer_v2(origin, tenant.id()),
@@ -71,6 +73,7 @@ impl AppToken<'_> {
             })
         };
         let mut claims = self.common_claims(tenant, now);
+        claims.extend(self.extra.clone());
         if let Value::Object(version) = version {
             claims.extend(version);
         }
@@ -81,12 +84,14 @@ impl AppToken<'_> {
     /// Learn, "Access tokens in the Microsoft identity platform": an hour, and five minutes back so
     /// that clocks may differ. `idtyp` is an optional claim there; here every token has it.
     fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
+        let issued = tenant.issue_time(text_of(self.client, "id"), now);
+        let issued = issued.unix_timestamp() - SKEW;
         let now = now.unix_timestamp();
         let mut claims = Map::new();
         for (name, value) in [
-            ("iat", json!(now - SKEW)),
-            ("nbf", json!(now - SKEW)),
-            ("exp", json!(now + LIFETIME + 1)),
+            ("iat", json!(issued)),
+            ("nbf", json!(issued)),
+            ("exp", json!(now + self.lifetime + 1)),
             ("idtyp", json!("app")),
             ("oid", json!(text_of(self.client, "id"))),
             ("sub", json!(text_of(self.client, "id"))),
@@ -107,8 +112,9 @@ impl AppToken<'_> {
 }
 
 impl ClientProof {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::None => "0",
             Self::Secret => "1",
             Self::Certificate => "2",
         }
@@ -122,6 +128,10 @@ pub(crate) struct VerifiedToken {
     pub(crate) audience: String,
     /// By whom.
     pub(crate) caller: Caller,
+    /// When it was issued.
+    pub(crate) issued_at: OffsetDateTime,
+    /// Whether its client understands claims challenges.
+    pub(crate) understands_challenges: bool,
 }
 
 /// Why a resource refuses a token.
@@ -168,11 +178,25 @@ impl VerifiedToken {
         if now + SKEW < claims.nbf {
             return Err(TokenFault::NotYetValid);
         }
+        let issued_at = OffsetDateTime::from_unix_timestamp(claims.iat + SKEW)
+            .map_err(|_| TokenFault::Malformed)?;
         Ok(Self {
             audience: claims.aud.clone(),
+            issued_at,
+            understands_challenges: claims.xms_cc.iter().any(|name| name == "cp1"),
             caller: claims.into_caller(),
         })
     }
+}
+
+/// Whether tokens for this resource have version 2.0, by its own choice.
+pub(crate) fn is_version_2(tenant: &Tenant, resource: &Object, now: OffsetDateTime) -> bool {
+    let app_id = text_of(resource, "appId");
+    app_id == TOKEN_EXCHANGE_APP_ID
+        || tenant
+            .application_by_app_id(app_id, now)
+            .and_then(|app| app.get("api")?.get("requestedAccessTokenVersion")?.as_i64())
+            == Some(2)
 }
 
 /// `iss` of version 1.0, which every resource of Microsoft's gets.
@@ -197,6 +221,9 @@ struct Claims {
     iss: String,
     exp: i64,
     nbf: i64,
+    iat: i64,
+    #[serde(default)]
+    xms_cc: Vec<String>,
     #[serde(alias = "azp")]
     appid: String,
     oid: String,
@@ -231,10 +258,11 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenFault> {
     serde_json::from_slice(&json).map_err(|_| TokenFault::Malformed)
 }
 
-const SKEW: i64 = 300;
+/// How far clocks may differ, in seconds.
+pub(crate) const SKEW: i64 = 300;
 
 /// `wids` in app-only tokens, as users show them; no page describes it.
 const DEFAULT_WID: &str = "0997a1d0-0d1d-4acb-b408-d5ca73121e90";
 
 /// 2020-01-01, the tenant's creation.
-const TENANT_CREATED: i64 = 1_577_836_800;
+pub(crate) const TENANT_CREATED: i64 = 1_577_836_800;

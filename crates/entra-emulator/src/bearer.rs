@@ -10,6 +10,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::access_token::{TokenFault, VerifiedToken};
+use crate::revocation::IssuedToken;
 use crate::tenant::Tenant;
 
 /// Verifies the bearer token of a request.
@@ -31,15 +32,28 @@ pub(crate) fn verify(
     if token.is_empty() {
         return Err(BearerRefusal::Missing);
     }
-    VerifiedToken::verify(token, tenant, origin, now).map_err(BearerRefusal::Token)
+    let token = VerifiedToken::verify(token, tenant, origin, now).map_err(BearerRefusal::Token)?;
+    let user = token.caller.user_id.as_deref();
+    let issued = IssuedToken {
+        subject: user.unwrap_or(&token.caller.service_principal_id),
+        is_user: user.is_some(),
+        issued_at: token.issued_at,
+        understands_challenges: token.understands_challenges,
+    };
+    match tenant.claims_challenge(&issued, now) {
+        Some(challenge) => Err(BearerRefusal::Claims(challenge)),
+        None => Ok(token),
+    }
 }
 
 /// Why a call has no caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BearerRefusal {
     Missing,
     Token(TokenFault),
     Audience,
+    /// The token is not enough: what it lacks, as a claims challenge.
+    Claims(String),
 }
 
 impl BearerRefusal {
@@ -47,7 +61,7 @@ impl BearerRefusal {
     /// Learn, "Resolve Microsoft Graph authorization errors"; the header and the messages as
     /// clients report them).
     pub(crate) fn answer(
-        self,
+        &self,
         origin: &Url,
         request: &Request<Bytes>,
         now: OffsetDateTime,
@@ -72,10 +86,15 @@ impl BearerRefusal {
         });
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = StatusCode::UNAUTHORIZED;
-        let challenge = format!(
+        let mut challenge = format!(
             "Bearer realm=\"\", authorization_uri=\"{origin}common/oauth2/authorize\", \
              client_id=\"00000003-0000-0000-c000-000000000000\""
         );
+        if let Self::Claims(claims) = self {
+            challenge.push_str(&format!(
+                ", error=\"insufficient_claims\", claims=\"{claims}\""
+            ));
+        }
         let headers = [
             (
                 http::header::CONTENT_TYPE.as_str(),
@@ -96,9 +115,13 @@ impl BearerRefusal {
         answer
     }
 
-    fn message(self) -> &'static str {
+    fn message(&self) -> &'static str {
         match self {
             Self::Missing => "Access token is empty.",
+            Self::Claims(_) => {
+                "Continuous access evaluation resulted in challenge with result: \
+                 InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp"
+            }
             Self::Audience => "Access token validation failure. Invalid audience.",
             Self::Token(TokenFault::Malformed) => {
                 "IDX14100: JWT is not well formed, there are no dots (.).\nThe token needs to be \

@@ -4,6 +4,12 @@
 //! credentials"; RFC 7523. What strangers' libraries really send is accepted: padded base64url or
 //! plain base64 in thumbprints, line breaks inside `x5c`, times with fractions, SHA-1 or SHA-256
 //! thumbprints.
+//!
+//! An assertion that another issuer signed is `client_assertion/federated.rs`'s.
+
+mod federated;
+
+use std::fmt;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
@@ -38,6 +44,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) app_id: &'a str,
     /// The token endpoint and the issuer, under every name of the tenant.
     pub(crate) audiences: &'a [String],
+    /// Where the tenant is, for the issuers that it knows.
+    pub(crate) origin: &'a Url,
     pub(crate) now: OffsetDateTime,
 }
 
@@ -66,6 +74,10 @@ impl<'a> ClientAssertion<'a> {
     /// Every check, in this order: key, signature, subject, audience, time. Entra keeps no list
     /// of used `jti`.
     pub(crate) fn verify(&self, tenant: &Tenant, expected: &Expected<'_>) -> Result<(), Refusal> {
+        if self.is_federated() {
+            let app = (expected.app_id, expected.origin);
+            return self.verify_federated(tenant, app, expected.now);
+        }
         self.verify_signature(tenant, expected)?;
         let Claims { iss, sub, aud, .. } = &self.claims;
         if ![iss, sub]
@@ -77,7 +89,7 @@ impl<'a> ClientAssertion<'a> {
         if !expected
             .audiences
             .iter()
-            .any(|audience| is_same_url(audience, aud))
+            .any(|audience| aud.0.iter().any(|aud| is_same_url(audience, aud)))
         {
             return Err(Refusal::assertion_for_another_audience());
         }
@@ -141,6 +153,7 @@ impl<'a> ClientAssertion<'a> {
 #[derive(Debug, Deserialize)]
 struct Header {
     alg: String,
+    kid: Option<String>,
     x5t: Option<String>,
     #[serde(rename = "x5t#S256")]
     x5t_s256: Option<String>,
@@ -171,11 +184,44 @@ impl Header {
 
 #[derive(Debug, Deserialize)]
 struct Claims {
-    aud: String,
+    aud: Audiences,
     iss: String,
     sub: String,
     exp: f64,
     nbf: Option<f64>,
+}
+
+/// `aud`: one or several (RFC 7519 4.1.3). Kubernetes sends a list of one.
+#[derive(Debug, Deserialize)]
+#[serde(from = "OneOrMany")]
+struct Audiences(Vec<String>);
+
+impl Audiences {
+    fn contains(&self, audience: &str) -> bool {
+        self.0.iter().any(|found| found == audience)
+    }
+}
+
+impl fmt::Display for Audiences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Audiences {
+    fn from(audiences: OneOrMany) -> Self {
+        match audiences {
+            OneOrMany::One(audience) => Self(vec![audience]),
+            OneOrMany::Many(audiences) => Self(audiences),
+        }
+    }
 }
 
 enum Thumbprint {

@@ -1,4 +1,4 @@
-//! The control interface: the clock, the journal, faults and a reset, as JSON over the same
+//! The control interface: the clock, the journal, faults, revocations and a reset, as JSON over the same
 //! listener. It has no access control; the program serves it on loopback alone.
 
 use std::time::Duration;
@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::emulator::Emulator;
 use crate::fault::FaultRule;
+use crate::workload_issuer::Cluster;
 
 /// Where the control interface lives.
 pub(crate) const PREFIX: &str = "/_emulator";
@@ -53,17 +54,37 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             emulator.faults().clear();
             Ok(faults(emulator))
         }
+        ("/cluster/token", &Method::POST) => Ok(service_account_token(emulator, &read(request)?)),
+        ("/revoke", &Method::POST) => {
+            let revoke: Revoke = read(request)?;
+            emulator
+                .revoke(&revoke.principal)
+                .map_err(|error| Refusal::bad_request(error.to_string()))?;
+            Ok(clock(emulator))
+        }
+        ("/sign-in", &Method::POST) => sign_in(emulator, &read(request)?),
+        ("/device-code", &Method::POST) => {
+            answer_device(emulator, &read(request)?)?;
+            Ok(clock(emulator))
+        }
         ("/reset", &Method::POST) => {
             emulator.reset();
             Ok(clock(emulator))
         }
-        ("/clock" | "/journal" | "/faults" | "/reset", method) => Err(Refusal(
+        (
+            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/sign-in"
+            | "/device-code" | "/reset",
+            method,
+        ) => Err(Refusal(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("{path} does not take {method}"),
         )),
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
-            format!("{path} is not there; there are /_emulator/clock, journal, faults and reset"),
+            format!(
+                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, \
+                 revoke, sign-in, device-code and reset"
+            ),
         )),
     }
 }
@@ -73,6 +94,68 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
 #[serde(deny_unknown_fields)]
 struct Advance {
     advance_seconds: u32,
+}
+
+/// Which service account, and for whom its token is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceAccount {
+    namespace: String,
+    service_account: String,
+    audience: String,
+}
+
+fn service_account_token(emulator: &Emulator, wanted: &ServiceAccount) -> Value {
+    let ServiceAccount {
+        namespace,
+        service_account,
+        audience,
+    } = wanted;
+    let cluster = emulator.cluster();
+    let token = cluster.token(namespace, service_account, audience);
+    json!({
+        "token": token.expose(),
+        "issuer": cluster.issuer(),
+        "subject": Cluster::subject(namespace, service_account),
+    })
+}
+
+/// A user name, a client id or an object id.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    principal: String,
+}
+
+/// A user signs in where an application sent the browser.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserSignIn {
+    url: url::Url,
+    user_principal_name: String,
+}
+
+fn sign_in(emulator: &Emulator, sign_in: &UserSignIn) -> Result<Value, Refusal> {
+    let redirect = emulator
+        .sign_in_as(&sign_in.url, &sign_in.user_principal_name)
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    Ok(json!({"location": redirect.location, "form": redirect.form}))
+}
+
+/// A user enters the code of a device, or nobody does and it is declined.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceAnswer {
+    user_code: String,
+    user_principal_name: Option<String>,
+}
+
+fn answer_device(emulator: &Emulator, answer: &DeviceAnswer) -> Result<(), Refusal> {
+    match &answer.user_principal_name {
+        Some(name) => emulator.approve_device(&answer.user_code, name),
+        None => emulator.decline_device(&answer.user_code),
+    }
+    .map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
 /// Far from the last date that can be written, so that everything with a lifetime has an end.

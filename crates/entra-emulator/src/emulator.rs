@@ -1,27 +1,33 @@
 //! The local tenant as a value: it answers requests in the process, or behind a TLS front.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{
-    Clock, Cloud, CloudError, HttpClient, Limits, MovableClock, TransportError, TransportErrorKind,
+    Clock, Cloud, CloudError, HttpClient, Limits, MovableClock, Secret, TransportError,
+    TransportErrorKind,
 };
 use http::header::DATE;
 use http::{HeaderValue, Request, Response};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::arc_agent::ArcAgent;
 use crate::bearer::{self, BearerRefusal};
 use crate::caller::Caller;
 use crate::fault::{self, Fault, Faults};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
-use crate::seed::{Seed, Seeded, SeededApp, SeededUser};
+use crate::managed_identity::{self, MachineCall};
+use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
+use crate::sessions::Sessions;
 use crate::sign_in::{self, SignIn};
 use crate::tenant::{GRAPH_APP_ID, Tenant};
+use crate::workload_issuer::{self, Cluster};
 use crate::{control, resource_manager};
 
 /// A local Microsoft Entra tenant.
@@ -51,13 +57,23 @@ pub struct Emulator {
 }
 
 struct Shared {
-    seed: Seed,
-    cloud: Cloud,
-    clock: Arc<MovableClock>,
+    settings: Settings,
+    /// The agent of Azure Arc, where it has a folder.
+    arc: Option<ArcAgent>,
     /// Built at the first request, so that the `with_…` of a new value cost nothing.
     content: OnceLock<(Mutex<Tenant>, Seeded)>,
     faults: Faults,
     journal: Journal,
+    sessions: Sessions,
+}
+
+/// What a tenant is made from.
+#[derive(Clone)]
+struct Settings {
+    seed: Seed,
+    cloud: Cloud,
+    clock: Arc<MovableClock>,
+    arc_folder: Option<PathBuf>,
 }
 
 impl Emulator {
@@ -65,35 +81,51 @@ impl Emulator {
     /// someone sleeps on it or moves it.
     pub fn new(seed: Seed) -> Self {
         let clock = MovableClock::frozen_at(datetime!(2026-01-01 00:00 UTC));
-        Self::assemble(seed, default_cloud(), Arc::new(clock))
+        Self::assemble(Settings {
+            seed,
+            cloud: default_cloud(),
+            clock: Arc::new(clock),
+            arc_folder: None,
+        })
     }
 
     /// The same content, fresh, at this origin: scheme, host and port, without a path. It is what
     /// links in answers and audiences begin with.
     pub fn with_origin(self, origin: &str) -> Result<Self, CloudError> {
+        let mut settings = self.settings();
         let mut cloud = Cloud::custom(origin, origin)?;
-        if let Some(pem) = self.shared.cloud.root_ca_pem() {
+        if let Some(pem) = settings.cloud.root_ca_pem() {
             cloud = cloud.with_root_ca_pem(pem);
         }
-        Ok(Self::assemble(
-            self.shared.seed.clone(),
-            cloud,
-            self.clock(),
-        ))
+        settings.cloud = cloud;
+        Ok(Self::assemble(settings))
     }
 
     /// The same content, fresh, with the certificate authority that clients have to trust, for
     /// [`cloud`](Self::cloud).
     #[must_use]
     pub fn with_root_ca_pem(self, pem: impl Into<String>) -> Self {
-        let cloud = self.cloud().with_root_ca_pem(pem);
-        Self::assemble(self.shared.seed.clone(), cloud, self.clock())
+        let mut settings = self.settings();
+        settings.cloud = settings.cloud.with_root_ca_pem(pem);
+        Self::assemble(settings)
     }
 
     /// The same content, fresh, with this clock.
     #[must_use]
     pub fn with_clock(self, clock: Arc<MovableClock>) -> Self {
-        Self::assemble(self.shared.seed.clone(), self.cloud(), clock)
+        let mut settings = self.settings();
+        settings.clock = clock;
+        Self::assemble(settings)
+    }
+
+    /// The same content, fresh, on a machine with the agent of Azure Arc, which writes the keys of
+    /// its challenges to this folder. Microsoft's own libraries accept `/var/opt/azcmagent/tokens`
+    /// alone, and on Windows `%ProgramData%\\AzureConnectedMachineAgent\\Tokens`.
+    #[must_use]
+    pub fn with_arc_folder(self, folder: impl Into<PathBuf>) -> Self {
+        let mut settings = self.settings();
+        settings.arc_folder = Some(folder.into());
+        Self::assemble(settings)
     }
 
     /// Answers a request. Faults that break connections or come late do not apply here, and wait
@@ -104,7 +136,7 @@ impl Emulator {
 
     /// The cloud of this tenant, for clients: one origin for sign-in and Microsoft Graph.
     pub fn cloud(&self) -> Cloud {
-        self.shared.cloud.clone()
+        self.shared.settings.cloud.clone()
     }
 
     /// The tenant's id.
@@ -119,12 +151,25 @@ impl Emulator {
 
     /// The tenant's clock. Give it to the code under test too.
     pub fn clock(&self) -> Arc<MovableClock> {
-        Arc::clone(&self.shared.clock)
+        Arc::clone(&self.shared.settings.clock)
     }
 
     /// Lets time pass: secrets expire, replication catches up.
     pub fn advance(&self, duration: Duration) {
-        self.shared.clock.advance(duration);
+        self.shared.settings.clock.advance(duration);
+    }
+
+    /// Ends the access of a user or an application, named by object id, client id or user name:
+    /// Microsoft Graph answers tokens that it has with a claims challenge, where their client said
+    /// that it understands one (`cp1`), and accepts those issued from now on. Other tokens live
+    /// until they end (Microsoft Learn, "Continuous access evaluation").
+    pub fn revoke(&self, principal: &str) -> Result<(), UnknownPrincipal> {
+        let now = self.shared.settings.clock.now();
+        self.tenant()
+            .revoke_access(principal, now)
+            .ok_or_else(|| UnknownPrincipal {
+                found: principal.to_owned(),
+            })
     }
 
     /// The applications of the seed that have a secret. The first holds every application
@@ -143,9 +188,43 @@ impl Emulator {
             .clone()
     }
 
+    /// The application of the seed that users sign in to with a browser. It keeps a secret, its
+    /// redirect URI is `https://localhost/signin-oidc`, and its API has the permission
+    /// `api://<client id>/access_as_user`. An administrator consented to `User.Read`.
+    #[expect(clippy::expect_used, reason = "every seed ends with it")]
+    pub fn web_app(&self) -> SeededApp {
+        let apps = &self.content().1.apps;
+        apps.last().expect("the seed has a web application").clone()
+    }
+
+    /// The application of the seed on devices: without a secret, with the redirect URI
+    /// `http://localhost` at any port and with device codes. It may call the API of
+    /// [`web_app`](Self::web_app).
+    pub fn public_app(&self) -> SeededPublicApp {
+        self.content().1.public_app.clone()
+    }
+
     /// The users of the seed that have a password.
     pub fn users(&self) -> Vec<SeededUser> {
         self.content().1.users.clone()
+    }
+
+    /// The Kubernetes cluster beside the tenant, for workload identity federation.
+    pub fn cluster(&self) -> Cluster {
+        let origin = self.shared.settings.cloud.graph_url();
+        Cluster::new(origin, self.clock())
+    }
+
+    /// The managed identities of the company's machine, reached at the endpoints that Azure has
+    /// within a machine. The first is assigned by the system.
+    pub fn managed_identities(&self) -> Vec<SeededManagedIdentity> {
+        self.content().1.managed_identities.clone()
+    }
+
+    /// What App Service tells its workload in `IDENTITY_HEADER`. Its `IDENTITY_ENDPOINT` is
+    /// `/msi/token` of this tenant.
+    pub fn identity_header(&self) -> Secret {
+        self.content().1.identity_header.clone()
     }
 
     /// The faults that are still to come.
@@ -163,6 +242,7 @@ impl Emulator {
     pub fn reset(&self) {
         let (fresh, _) = self.build();
         *self.tenant() = fresh;
+        self.shared.sessions.clear();
         self.shared.faults.clear();
         self.shared.journal.clear();
     }
@@ -173,15 +253,17 @@ impl Emulator {
         if path.starts_with(control::PREFIX) {
             return Exchange::plain(control::handle(self, request));
         }
-        let now = self.shared.clock.now();
+        let now = self.shared.settings.clock.now();
         let method = request.method().as_str();
         let rule = self.shared.faults.take(method, path, answers_only);
         let fault = rule.as_ref().map(|rule| rule.fault);
         let outage = |status| {
             if is_graph(request) {
                 fault::graph_outage(status)
+            } else if managed_identity::is_path(path) {
+                managed_identity::outage(status)
             } else {
-                sign_in::outage(status, request, self.shared.cloud.login_url(), now)
+                sign_in::outage(status, request, self.shared.settings.cloud.login_url(), now)
             }
         };
         let mut outcome = match rule
@@ -213,7 +295,7 @@ impl Emulator {
         now: OffsetDateTime,
         stale_replica: bool,
     ) -> Outcome {
-        let origin = self.shared.cloud.graph_url();
+        let origin = self.shared.settings.cloud.graph_url();
         let mut tenant = self.tenant();
         if is_graph(request) {
             return match authenticate(&tenant, request, origin, now) {
@@ -234,6 +316,24 @@ impl Emulator {
                 Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
             };
         }
+        if let Some(answer) = workload_issuer::handle(origin, request) {
+            return Outcome::unknown(answer);
+        }
+        if managed_identity::is_path(request.uri().path()) {
+            let (answer, caller) = MachineCall {
+                tenant: &tenant,
+                origin,
+                now,
+                identity_header: &self.content().1.identity_header,
+                arc: self.shared.arc.as_ref(),
+            }
+            .handle(request);
+            return Outcome {
+                answer,
+                caller,
+                permission: None,
+            };
+        }
         if let Some((answer, caller)) = resource_manager::handle(&tenant, origin, request, now) {
             return Outcome {
                 answer,
@@ -242,7 +342,8 @@ impl Emulator {
             };
         }
         let (answer, caller) = SignIn {
-            tenant: &tenant,
+            tenant: &mut tenant,
+            sessions: &self.shared.sessions,
             origin,
             now,
         }
@@ -252,6 +353,16 @@ impl Emulator {
             caller,
             permission: None,
         }
+    }
+
+    /// What happens at the sign-in service without a request.
+    pub(crate) fn with_sign_in<T>(&self, act: impl FnOnce(&mut SignIn<'_>) -> T) -> T {
+        act(&mut SignIn {
+            tenant: &mut self.tenant(),
+            sessions: &self.shared.sessions,
+            origin: self.shared.settings.cloud.graph_url(),
+            now: self.shared.settings.clock.now(),
+        })
     }
 
     fn record(
@@ -275,23 +386,27 @@ impl Emulator {
         });
     }
 
-    fn assemble(seed: Seed, cloud: Cloud, clock: Arc<MovableClock>) -> Self {
+    fn settings(&self) -> Settings {
+        self.shared.settings.clone()
+    }
+
+    fn assemble(settings: Settings) -> Self {
         Self {
             shared: Arc::new(Shared {
-                seed,
-                cloud,
-                clock,
+                arc: settings.arc_folder.clone().map(ArcAgent::new),
+                settings,
                 content: OnceLock::new(),
                 faults: Faults::default(),
                 journal: Journal::default(),
+                sessions: Sessions::default(),
             }),
         }
     }
 
     fn build(&self) -> (Tenant, Seeded) {
-        let Shared {
+        let Settings {
             seed, cloud, clock, ..
-        } = &*self.shared;
+        } = &self.shared.settings;
         let (mut tenant, seeded) = seed.build(clock.now());
         tenant.serve_graph_at(cloud.graph_url());
         (tenant, seeded)
@@ -310,11 +425,19 @@ impl Emulator {
     }
 }
 
+/// There is no such user or application.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no user name, client id or object id of this tenant")]
+pub struct UnknownPrincipal {
+    /// What was given.
+    pub found: String,
+}
+
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator")
-            .field("cloud", &self.shared.cloud)
-            .field("clock", &self.shared.clock)
+            .field("cloud", &self.shared.settings.cloud)
+            .field("clock", &self.shared.settings.clock)
             .finish_non_exhaustive()
     }
 }
@@ -327,7 +450,7 @@ impl HttpClient for Emulator {
         limits: Limits,
     ) -> Result<Response<Bytes>, TransportError> {
         let exchange = self.exchange(&request, false);
-        let clock = &self.shared.clock;
+        let clock = &self.shared.settings.clock;
         if exchange.latency > limits.deadline {
             clock.sleep(limits.deadline).await;
             return Err(TransportError::new(TransportErrorKind::Timeout));

@@ -147,6 +147,8 @@ impl FaultRule {
             ),
             Fault::UnavailableBefore => outage(StatusCode::SERVICE_UNAVAILABLE),
             Fault::BadGatewayHtml => text(StatusCode::BAD_GATEWAY, "text/html", PROXY_PAGE),
+            Fault::NotFound => outage(StatusCode::NOT_FOUND),
+            Fault::Gone => outage(StatusCode::GONE),
             _ => return None,
         };
         Some(self.with_header(answer, now))
@@ -246,6 +248,10 @@ pub enum Fault {
     UnavailableAfter,
     /// 502 with the HTML page of a proxy, without handling the request.
     BadGatewayHtml,
+    /// 404, without handling the request: an instance metadata service that is being updated.
+    NotFound,
+    /// 410, without handling the request: an instance metadata service that is being updated.
+    Gone,
     /// The connection ends without the request having been handled.
     Dropped,
     /// The request is handled, writes included, and the connection ends without an answer.
@@ -318,16 +324,17 @@ pub enum FaultRuleError {
     RetryAfterDate,
 }
 
-/// Graph's own error for 429 or 503 in the shape of Microsoft Learn, "Microsoft Graph error
-/// responses and resource types"; the texts and the code for 503 are not verified.
+/// Graph's own error for an outage in the shape of Microsoft Learn, "Microsoft Graph error
+/// responses and resource types"; the texts, and the codes but for 429, are not verified.
 pub(crate) fn graph_outage(status: StatusCode) -> Response<Bytes> {
-    let (code, message) = if status == StatusCode::TOO_MANY_REQUESTS {
-        ("TooManyRequests", "Too many requests")
-    } else {
-        (
+    let (code, message) = match status {
+        StatusCode::TOO_MANY_REQUESTS => ("TooManyRequests", "Too many requests"),
+        StatusCode::NOT_FOUND => ("NotFound", "Not found."),
+        StatusCode::GONE => ("Gone", "Gone."),
+        _ => (
             "serviceNotAvailable",
             "The service is temporarily unavailable.",
-        )
+        ),
     };
     let request_id = Uuid::new_v4().to_string();
     let body = json!({"error": {

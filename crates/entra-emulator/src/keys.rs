@@ -33,6 +33,12 @@ impl SigningKey {
         &KEY
     }
 
+    /// The key with which the cluster beside the tenant signs tokens of its service accounts.
+    pub(crate) fn of_cluster() -> &'static Self {
+        static KEY: LazyLock<SigningKey> = LazyLock::new(SigningKey::generate);
+        &KEY
+    }
+
     /// Signs claims as a JWT with RS256 (RFC 7515 7.1). Header as Entra's: `kid` and, in tokens of
     /// version 1.0 alone, `x5t` are the same thumbprint (Microsoft Learn, "Access token claims
     /// reference").

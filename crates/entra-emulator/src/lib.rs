@@ -37,32 +37,58 @@
 //! that says so, never an empty answer.
 
 mod access_token;
+mod arc_agent;
+mod authorization;
+mod authorization_code;
+mod authorize;
 mod bearer;
 mod ca;
 mod caller;
+mod claims_request;
+mod client;
 mod client_assertion;
+mod consent;
 mod control;
+mod delegated_token;
+mod device_code;
 mod emulator;
 mod fault;
+mod form;
 mod graph;
+mod id_token;
 mod journal;
 mod keys;
+mod managed_identity;
+mod on_behalf_of;
 mod origin;
+mod page;
+mod refresh_token;
 mod refusal;
 mod resource_manager;
+mod revocation;
 mod schema;
+mod scope;
 mod seed;
 mod server;
+mod sessions;
 mod sign_in;
+mod sign_in_page;
 mod tenant;
+mod tickets;
 mod token;
+mod user_sign_in;
+mod user_tokens;
+mod workload_issuer;
 
+pub use authorization::Redirect;
 pub use ca::{CertificateFolder, CertificateFolderError};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, UnknownPrincipal};
 pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use journal::{Journal, JournalEntry};
-pub use seed::{Seed, SeededApp, SeededUser};
+pub use seed::{Seed, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
 pub use server::{Server, ServerError};
+pub use user_sign_in::SignInError;
+pub use workload_issuer::Cluster;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

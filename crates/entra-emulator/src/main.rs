@@ -38,6 +38,9 @@ struct Arguments {
     /// How many seconds a write takes to be seen by every read; 0 shows it at once.
     #[arg(long)]
     replication_delay: Option<u32>,
+    /// Plays the agent of Azure Arc, which writes the keys of its challenges to this folder.
+    #[arg(long)]
+    arc_folder: Option<PathBuf>,
     /// Listens beyond this machine. The control interface and the printed secrets are then open
     /// to whoever reaches the port.
     #[arg(long)]
@@ -70,13 +73,16 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shutdown = shutdown()?;
     let certificates = CertificateFolder::open(&arguments.dir, SystemClock.now())?;
     let server = Server::bind(arguments.listen).await?;
-    let emulator = Emulator::new(seed(&arguments))
+    let mut emulator = Emulator::new(seed(&arguments))
         .with_clock(Arc::new(MovableClock::ticking()))
         .with_origin(&format!(
             "https://localhost:{}",
             server.local_addr()?.port()
         ))?
         .with_root_ca_pem(certificates.ca_pem()?);
+    if let Some(folder) = &arguments.arc_folder {
+        emulator = emulator.with_arc_folder(std::path::absolute(folder)?);
+    }
     announce(&emulator, &certificates)?;
     server.run(emulator, &certificates, shutdown).await?;
     Ok(())
@@ -150,6 +156,19 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    let public_app = emulator.public_app();
+    let identities: Vec<Value> = emulator
+        .managed_identities()
+        .iter()
+        .map(|identity| {
+            json!({
+                "display_name": identity.display_name,
+                "client_id": identity.client_id,
+                "object_id": identity.object_id,
+                "resource_id": identity.resource_id,
+            })
+        })
+        .collect();
     let line = json!({
         "authority": login,
         "graph": graph,
@@ -158,7 +177,14 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
         "ca": std::path::absolute(certificates.ca_path())?,
         "control": format!("{graph}/_emulator"),
         "apps": apps,
+        "public_app": {
+            "display_name": public_app.display_name,
+            "client_id": public_app.client_id,
+            "object_id": public_app.object_id,
+        },
         "users": users,
+        "managed_identities": identities,
+        "identity_header": emulator.identity_header().expose(),
     });
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
@@ -173,7 +199,12 @@ The line on standard output, an object:
   ca                the file with the certificate authority to trust
   control           the address of the control interface, with its path
   apps              a list of {display_name, client_id, object_id, client_secret}
+  public_app        an application without a secret: {display_name, client_id, object_id}
   users             a list of {user_principal_name, password, object_id}
+  managed_identities
+                    a list of {display_name, client_id, object_id, resource_id}; the first is
+                    assigned by the system
+  identity_header   the IDENTITY_HEADER of App Service, whose IDENTITY_ENDPOINT is /msi/token
 
 Control interface (JSON, at the same address; what cannot be used is answered with 400 and
 {\"error\": why}, and changes nothing):
@@ -186,6 +217,16 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
   GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
+  POST   /_emulator/cluster/token
+                             {namespace, service_account, audience} to {token, issuer, subject}:
+                             a token of a Kubernetes service account
+  POST   /_emulator/revoke   {\"principal\": user name, client id or object id} ends its access:
+                             tokens of clients that understand it are answered with a challenge
+  POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization
+                             request; {location, form}, what the browser brings back
+  POST   /_emulator/device-code
+                             {\"user_code\", \"user_principal_name\"} enters the code of a device;
+                             without a name it is declined
   POST   /_emulator/reset    content as at the start with the same ids and secrets, no faults, an
                              empty journal; the clock stays
 
@@ -199,6 +240,8 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                unavailable_before  503, not handled
                unavailable_after   503, although handled
                bad_gateway_html    502 with a proxy's HTML page, not handled
+               not_found, gone     404, 410: a metadata service that is being updated, not
+                                   handled
                dropped             the connection ends, not handled
                dropped_after       the connection ends, although handled
                truncated           the connection ends in the middle of the body

@@ -5,8 +5,10 @@
 //! codes" lists most of the codes, but not 501051, 700021, 700024, 1002012, 7000216 and 7000229,
 //! and has another meaning for 700023; those, and the full texts, are as users report them.
 
+mod user;
+
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -18,6 +20,7 @@ use uuid::Uuid;
 pub(crate) struct Refusal {
     status: StatusCode,
     error: &'static str,
+    suberror: Option<&'static str>,
     code: u32,
     text: String,
 }
@@ -28,6 +31,15 @@ impl Refusal {
             "invalid_request",
             900_144,
             format!("The request body must contain the following parameter: '{name}'."),
+        )
+    }
+
+    /// The text is this tenant's.
+    pub(crate) fn invalid_claims(reason: &str) -> Self {
+        Self::bad_request(
+            "invalid_request",
+            90023,
+            format!("The value of the parameter 'claims' is not valid: {reason}."),
         )
     }
 
@@ -203,6 +215,81 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn no_federated_credential(app_id: &str, name: &str) -> Self {
+        Self::invalid_client(
+            70025,
+            format!(
+                "The client '{app_id}'({name}) has no configured federated identity credentials."
+            ),
+        )
+    }
+
+    pub(crate) fn no_federated_issuer(issuer: &str) -> Self {
+        Self::no_federated_match(700_211, "issuer", issuer, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn no_federated_audience(audience: &str) -> Self {
+        Self::no_federated_match(700_212, "audience", audience, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn no_federated_subject(subject: &str) -> Self {
+        Self::no_federated_match(700_213, "subject", subject, CHECK_FEDERATION)
+    }
+
+    /// The assertion is a token of Entra's for another principal.
+    pub(crate) fn no_federated_principal(subject: &str) -> Self {
+        Self::no_federated_match(7_002_137, "subject", subject, CHECK_FEDERATION)
+    }
+
+    pub(crate) fn federated_subject_in_another_case(subject: &str) -> Self {
+        let advice = "The subject matches with case-insensitive comparison, but not with \
+                      case-sensitive comparison.";
+        Self::no_federated_match(7_002_138, "subject", subject, advice)
+    }
+
+    /// Users report the code; the text is this tenant's.
+    pub(crate) fn federated_audience_of_entra(audience: &str) -> Self {
+        Self::invalid_client(
+            700_214,
+            format!(
+                "The audience '{audience}' of the federated identity credential must be \
+                 'api://AzureADTokenExchange'."
+            ),
+        )
+    }
+
+    pub(crate) fn federated_key_not_found(key_id: &str, issuer: &str) -> Self {
+        Self::invalid_client(
+            7_000_272,
+            format!(
+                "The certificate with identifier {key_id} used to sign the federated credential \
+                 could not be found in the metadata of identity provider {issuer}. Please validate \
+                 that your Identity Provider's metadata exposes the key used to sign the incoming \
+                 token."
+            ),
+        )
+    }
+
+    /// Users report the same text with 90061 (older) and 501661 too.
+    pub(crate) fn issuer_unreachable() -> Self {
+        Self::bad_request(
+            "invalid_request",
+            50166,
+            "Request to External OIDC endpoint failed.".to_owned(),
+        )
+    }
+
+    fn no_federated_match(code: u32, what: &str, found: &str, advice: &str) -> Self {
+        Self::invalid_client(
+            code,
+            format!(
+                "No matching federated identity record found for presented assertion {what} \
+                 '{found}'. {advice} \
+                 https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+            ),
+        )
+    }
+
     pub(crate) fn scope_without_default(scope: &str) -> Self {
         Self::bad_request(
             "invalid_scope",
@@ -263,6 +350,7 @@ impl Refusal {
         Self {
             status,
             error: "temporarily_unavailable",
+            suberror: None,
             code,
             text: text.to_owned(),
         }
@@ -275,32 +363,66 @@ impl Refusal {
         ids: &RequestIds,
         now: OffsetDateTime,
     ) -> Response<Bytes> {
-        let Self {
-            code, error, text, ..
-        } = self;
+        let Self { code, error, .. } = self;
         let RequestIds { trace, correlation } = ids;
-        let timestamp = timestamp(now);
-        let body = json!({
+        let mut body = json!({
             "error": error,
-            "error_description": format!(
-                "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} \
-                 Timestamp: {timestamp}"
-            ),
+            "error_description": self.description(ids, now),
             "error_codes": [code],
-            "timestamp": timestamp,
+            "timestamp": timestamp(now),
             "trace_id": trace,
             "correlation_id": correlation,
-            "error_uri": format!("{origin}error?code={code}"),
+            "error_uri": self.uri(origin),
         });
+        if let (Some(suberror), Some(body)) = (self.suberror, body.as_object_mut()) {
+            body.insert("suberror".to_owned(), json!(suberror));
+        }
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = self.status;
         answer
+    }
+
+    /// `error` of RFC 6749 5.2 and 4.1.2.1.
+    pub(crate) fn error(&self) -> &'static str {
+        self.error
+    }
+
+    /// The number of the AADSTS code.
+    pub(crate) fn code(&self) -> u32 {
+        self.code
+    }
+
+    /// `suberror` of the token endpoint, `error_subcode` of the authorization endpoint.
+    pub(crate) fn suberror(&self) -> Option<&'static str> {
+        self.suberror
+    }
+
+    /// `error_description`: code, text and what support asks for.
+    pub(crate) fn description(&self, ids: &RequestIds, now: OffsetDateTime) -> String {
+        let Self { code, text, .. } = self;
+        let RequestIds { trace, correlation } = ids;
+        let timestamp = timestamp(now);
+        format!(
+            "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: \
+             {timestamp}"
+        )
+    }
+
+    /// `error_uri`
+    pub(crate) fn uri(&self, origin: &Url) -> String {
+        format!("{origin}error?code={}", self.code)
+    }
+
+    fn with_suberror(mut self, suberror: &'static str) -> Self {
+        self.suberror = Some(suberror);
+        self
     }
 
     fn bad_request(error: &'static str, code: u32, text: String) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             error,
+            suberror: None,
             code,
             text,
         }
@@ -311,6 +433,7 @@ impl Refusal {
         Self {
             status: StatusCode::UNAUTHORIZED,
             error: "invalid_client",
+            suberror: None,
             code,
             text,
         }
@@ -325,6 +448,31 @@ pub(crate) struct RequestIds {
     /// The client's `client-request-id`, or one of the service.
     pub(crate) correlation: Uuid,
 }
+
+impl RequestIds {
+    /// Those of a request.
+    pub(crate) fn of(request: &Request<Bytes>) -> Self {
+        let sent = request.headers().get("client-request-id");
+        let sent = sent
+            .and_then(|id| id.to_str().ok())
+            .and_then(|id| Uuid::try_parse(id).ok());
+        Self {
+            trace: Uuid::new_v4(),
+            correlation: sent.unwrap_or_else(Uuid::new_v4),
+        }
+    }
+
+    /// Those of an event that is no request.
+    pub(crate) fn fresh() -> Self {
+        Self {
+            trace: Uuid::new_v4(),
+            correlation: Uuid::new_v4(),
+        }
+    }
+}
+
+const CHECK_FEDERATION: &str = "Check your federated identity credential Subject, Audience and \
+                                Issuer against the presented assertion.";
 
 /// `2026-01-01 00:00:00Z`
 fn timestamp(now: OffsetDateTime) -> String {

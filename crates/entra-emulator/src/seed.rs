@@ -6,6 +6,7 @@
 
 mod company;
 mod principal;
+mod user_apps;
 
 use aws_lc_rs::{digest, rand};
 use base64::Engine;
@@ -28,6 +29,7 @@ pub struct Seed {
     users: usize,
     replication_delay: std::time::Duration,
     key: Secret,
+    product: Option<(String, Secret)>,
 }
 
 impl Seed {
@@ -38,6 +40,7 @@ impl Seed {
             users: company::PEOPLE.len(),
             replication_delay: std::time::Duration::from_secs(5),
             key: random_key(),
+            product: None,
         }
     }
 
@@ -78,6 +81,14 @@ impl Seed {
         self
     }
 
+    /// Adds an application with this client id and secret, which may read users: with the same in
+    /// several tenants, it stands for a product that signs in to each of its customers' tenants.
+    #[must_use]
+    pub fn with_product(mut self, client_id: &str, client_secret: Secret) -> Self {
+        self.product = Some((client_id.to_ascii_lowercase(), client_secret));
+        self
+    }
+
     /// The initial domain of the tenant.
     pub fn domain(&self) -> String {
         [&self.label(), ".onmicrosoft.com"].concat()
@@ -92,9 +103,28 @@ impl Seed {
             Replication::with_delay(delay),
         );
         principal::add_microsoft_apps(self, &mut tenant);
-        let apps = principal::add_apps(self, &mut tenant, now);
+        let mut apps = principal::add_apps(self, &mut tenant, now);
         let users = company::add(self, &mut tenant, now);
-        (tenant, Seeded { apps, users })
+        if let Some(product) = &self.product {
+            apps.push(principal::add_product(self, &mut tenant, now, product));
+        }
+        let (web_app, public_app) = user_apps::add(self, &mut tenant, now);
+        apps.push(web_app);
+        let seeded = Seeded {
+            apps,
+            public_app,
+            users,
+            managed_identities: principal::add_managed_identities(self, &mut tenant),
+            identity_header: self.identity_header(),
+        };
+        (tenant, seeded)
+    }
+
+    /// What App Service puts into `IDENTITY_HEADER`: 32 hexadecimal digits.
+    fn identity_header(&self) -> Secret {
+        let secret = self.secret("App Service", "identity header");
+        let id = derived_id(&[secret.expose()]);
+        Secret::new(id.replace('-', "").to_ascii_uppercase())
     }
 
     /// The company's name in its domains.
@@ -142,8 +172,14 @@ pub(crate) struct Seeded {
     /// The applications that have a secret. The first holds every application permission of
     /// Microsoft Graph.
     pub(crate) apps: Vec<SeededApp>,
+    /// The application on devices.
+    pub(crate) public_app: SeededPublicApp,
     /// The users that have a password.
     pub(crate) users: Vec<SeededUser>,
+    /// The identities of the company's machine. The first is assigned by the system.
+    pub(crate) managed_identities: Vec<SeededManagedIdentity>,
+    /// What App Service wants to see of who asks for a token.
+    pub(crate) identity_header: Secret,
 }
 
 /// An application of a new tenant.
@@ -157,6 +193,31 @@ pub struct SeededApp {
     pub object_id: String,
     /// Its client secret.
     pub client_secret: Secret,
+}
+
+/// A managed identity of a new tenant: a service principal without an application.
+#[derive(Clone, Debug)]
+pub struct SeededManagedIdentity {
+    /// Its name: that of the machine, or its own.
+    pub display_name: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The id of its service principal.
+    pub object_id: String,
+    /// The id of its Azure resource.
+    pub resource_id: String,
+}
+
+/// An application of a new tenant that cannot keep a secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SeededPublicApp {
+    /// Its name.
+    pub display_name: String,
+    /// Its client id.
+    pub client_id: String,
+    /// The id of its registration.
+    pub object_id: String,
 }
 
 /// A user of a new tenant.
@@ -245,8 +306,8 @@ mod tests {
         assert_eq!(names.len(), 40);
         let user = &seeded.users[0];
         let name = &user.user_principal_name;
-        assert!(tenant.authenticate_user(name, &user.password).is_some());
-        assert!(tenant.authenticate_user(name, &Secret::new("no")).is_none());
+        assert!(tenant.authenticate_user(name, &user.password).is_ok());
+        assert!(tenant.authenticate_user(name, &Secret::new("no")).is_err());
     }
 
     #[test]

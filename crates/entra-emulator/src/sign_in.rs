@@ -10,34 +10,36 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
-use uuid::Uuid;
 
 use crate::access_token::issuer_v2;
+use crate::form::Form;
 use crate::keys::SigningKey;
 use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
+use crate::sessions::Sessions;
 use crate::tenant::Tenant;
-use crate::token::TokenCall;
+use crate::token::{Issued, TokenCall};
 
 /// What one request to the sign-in service needs beside itself.
 #[derive(Debug)]
 pub(crate) struct SignIn<'a> {
-    pub(crate) tenant: &'a Tenant,
+    pub(crate) tenant: &'a mut Tenant,
+    pub(crate) sessions: &'a Sessions,
     pub(crate) origin: &'a Url,
     pub(crate) now: OffsetDateTime,
 }
 
 impl SignIn<'_> {
     /// Answers a request. The second value is the client id that proved itself.
-    pub(crate) fn handle(&self, request: &Request<Bytes>) -> (Response<Bytes>, Option<String>) {
-        let (answer, caller) = self.route(request);
+    pub(crate) fn handle(&mut self, request: &Request<Bytes>) -> (Response<Bytes>, Option<String>) {
+        let (answer, caller) = match self.route(request) {
+            Ok(Issued { body, app_id }) => (Ok(body), app_id),
+            Err(refusal) => (Err(refusal), None),
+        };
         (finish(answer, request, self.origin, self.now), caller)
     }
 
-    fn route(
-        &self,
-        request: &Request<Bytes>,
-    ) -> (Result<Response<Bytes>, Refusal>, Option<String>) {
+    fn route(&mut self, request: &Request<Bytes>) -> Result<Issued, Refusal> {
         // Some clients put two slashes between the host and the path.
         let segments: Vec<&str> = request
             .uri()
@@ -47,7 +49,7 @@ impl SignIn<'_> {
             .collect();
         let get = request.method() == Method::GET;
         let post = request.method() == Method::POST;
-        let answer = match segments.as_slice() {
+        match segments.as_slice() {
             ["common", "discovery", "instance"] if get => self.instance(request),
             [tenant, "v2.0", ".well-known", "openid-configuration"] if get => {
                 self.configuration(tenant)
@@ -55,27 +57,28 @@ impl SignIn<'_> {
             [tenant, "discovery", "v2.0", "keys"] | [tenant, "discovery", "keys"] if get => {
                 self.keys(tenant)
             }
-            [segment, "oauth2", "v2.0", "token"] if post => {
-                let Self {
-                    tenant,
-                    origin,
-                    now,
-                } = *self;
-                return match (TokenCall {
-                    tenant,
-                    origin,
-                    now,
-                    segment,
-                })
-                .answer(request)
-                {
-                    Ok(issued) => (Ok(issued.body), Some(issued.app_id)),
-                    Err(refusal) => (Err(refusal), None),
-                };
+            [tenant, "oauth2", "v2.0", "token"] if post => {
+                return self.token_call(tenant).answer(request);
             }
-            _ => Ok(unknown_path(request)),
-        };
-        (answer, None)
+            [tenant, "oauth2", "v2.0", "devicecode"] if post => {
+                let form = Form::read(request);
+                return self.token_call(tenant).begin_device_flow(&form);
+            }
+            segments => Ok(self
+                .browse(segments, request)
+                .unwrap_or_else(|| unknown_path(request))),
+        }
+        .map(Issued::to_nobody)
+    }
+
+    fn token_call<'s>(&'s self, segment: &'s str) -> TokenCall<'s> {
+        TokenCall {
+            tenant: self.tenant,
+            sessions: self.sessions,
+            origin: self.origin,
+            now: self.now,
+            segment,
+        }
     }
 
     /// Where an authority is described, and which hosts are one cloud.
@@ -186,10 +189,7 @@ fn finish(
     origin: &Url,
     now: OffsetDateTime,
 ) -> Response<Bytes> {
-    let ids = RequestIds {
-        trace: Uuid::new_v4(),
-        correlation: client_request_id(request).unwrap_or_else(Uuid::new_v4),
-    };
+    let ids = RequestIds::of(request);
     let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(origin, &ids, now));
     stamp(&mut answer, request, &ids);
     answer
@@ -210,11 +210,6 @@ fn unknown_path(request: &Request<Bytes>) -> Response<Bytes> {
     }));
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
-}
-
-fn client_request_id(request: &Request<Bytes>) -> Option<Uuid> {
-    let id = request.headers().get("client-request-id")?.to_str().ok()?;
-    Uuid::try_parse(id).ok()
 }
 
 /// The headers of every answer of the sign-in service.

@@ -4,6 +4,7 @@
 //! fills in the default shape when it answers. Writes go to the one true copy; what a *reader*
 //! sees of a fresh write is decided by [`Replication`].
 
+mod consent;
 mod link;
 mod replication;
 mod sign_in;
@@ -16,10 +17,13 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+pub(crate) use consent::enabled_scopes;
 pub(crate) use link::Link;
 use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
-pub(crate) use sign_in::{GRAPH_APP_ID, SecretCheck};
+pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
+
+use crate::revocation::Revocations;
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
 pub(crate) type Object = Map<String, Value>;
@@ -40,6 +44,10 @@ pub(crate) struct Tenant {
     /// What a client secret hashes to, by `keyId`.
     secret_digests: HashMap<String, Vec<u8>>,
     passwords: HashMap<String, Secret>,
+    /// How often the sessions of a user were revoked, and when last.
+    revocations: HashMap<String, (u64, OffsetDateTime)>,
+    /// When access tokens were revoked: `revocation.rs`.
+    pub(crate) access_revocations: Revocations,
 }
 
 /// The types of object that the directory holds.
@@ -64,7 +72,11 @@ pub(crate) enum Kind {
     /// `oAuth2PermissionGrant`
     PermissionGrant,
     /// `tenantAppManagementPolicy`: one
+    TenantAppManagementPolicy,
+    /// `appManagementPolicy`
     AppManagementPolicy,
+    /// `federatedIdentityCredential`, which has no table: it is kept with its application.
+    FederatedIdentityCredential,
 }
 
 impl Kind {

@@ -3,37 +3,45 @@
 //! Microsoft Learn, "OAuth 2.0 client credentials flow on the Microsoft identity platform". Each
 //! grant is one arm of [`TokenCall::answer`]; they share the checks of the client.
 
-use std::collections::HashMap;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, Response};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::access_token::{AppToken, ClientProof, LIFETIME, issuer_v2};
-use crate::client_assertion::{ASSERTION_TYPE, ClientAssertion, Expected};
+use crate::access_token::{AppToken, ClientProof, issuer_v2};
+use crate::claims_request::ClaimsRequest;
+use crate::client::Client;
+use crate::client_assertion::{ClientAssertion, Expected};
+use crate::form::Form;
 use crate::refusal::Refusal;
+use crate::revocation::TokenTerms;
+use crate::sessions::Sessions;
 use crate::tenant::{Object, SecretCheck, Tenant, text_of};
 
 /// One request to the token endpoint.
 #[derive(Debug)]
 pub(crate) struct TokenCall<'a> {
     pub(crate) tenant: &'a Tenant,
+    pub(crate) sessions: &'a Sessions,
     pub(crate) origin: &'a Url,
     pub(crate) now: OffsetDateTime,
     /// The tenant as the path names it.
     pub(crate) segment: &'a str,
 }
 
-/// A token response, and who got it.
+/// An answer, and the client that proved to be its receiver.
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) body: Response<Bytes>,
-    pub(crate) app_id: String,
+    pub(crate) app_id: Option<String>,
+}
+
+impl Issued {
+    /// What anybody may know.
+    pub(crate) fn to_nobody(body: Response<Bytes>) -> Self {
+        Self { body, app_id: None }
+    }
 }
 
 impl TokenCall<'_> {
@@ -41,7 +49,13 @@ impl TokenCall<'_> {
     pub(crate) fn answer(&self, request: &Request<Bytes>) -> Result<Issued, Refusal> {
         let form = Form::read(request);
         match form.required("grant_type")? {
+            "authorization_code" => self.authorization_code(&form),
             "client_credentials" => self.client_credentials(&form),
+            "refresh_token" => self.refresh(&form),
+            "urn:ietf:params:oauth:grant-type:device_code" | "device_code" => {
+                self.device_code(&form)
+            }
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => self.on_behalf_of(&form),
             other => Err(Refusal::unsupported_grant(other)),
         }
     }
@@ -50,30 +64,26 @@ impl TokenCall<'_> {
     fn client_credentials(&self, form: &Form) -> Result<Issued, Refusal> {
         self.require_single_tenant()?;
         let assertion = form.assertion()?;
-        let app_id = match (form.get("client_id"), &assertion) {
-            (Some(id), _) => id.to_lowercase(),
-            (None, Some(assertion)) => assertion.subject().to_lowercase(),
-            (None, None) => return Err(Refusal::missing_parameter("client_id")),
-        };
+        let app_id = form.client_id()?;
         let audience = default_scope(form.required("scope")?)?;
-        let client = self.client(&app_id)?;
+        let claims = ClaimsRequest::parse(form.get("claims"))?;
+        let client = Client::find(self.tenant, &app_id, self.now)?.principal;
         let proof = self.authenticate(&app_id, form, assertion.as_ref())?;
         let (resource, roles) = self.resource(client, audience)?;
+        let terms = TokenTerms::of(&claims, resource);
         let token = AppToken {
             client,
             resource,
             audience,
             roles,
             proof,
+            lifetime: terms.lifetime,
+            extra: terms.claims.clone(),
         };
+        let access_token = token.issue(self.tenant, self.origin, self.now);
         Ok(Issued {
-            body: json_response(&json!({
-                "token_type": "Bearer",
-                "expires_in": LIFETIME,
-                "ext_expires_in": LIFETIME,
-                "access_token": token.issue(self.tenant, self.origin, self.now),
-            })),
-            app_id,
+            body: json_response(terms.response(&access_token)),
+            app_id: Some(app_id),
         })
     }
 
@@ -89,28 +99,8 @@ impl TokenCall<'_> {
         Ok(())
     }
 
-    /// The service principal of a client that may sign in.
-    fn client(&self, app_id: &str) -> Result<&Object, Refusal> {
-        let application = self
-            .tenant
-            .application_by_app_id(app_id, self.now)
-            .ok_or_else(|| Refusal::app_not_found(app_id, self.tenant.initial_domain()))?;
-        let principal = self
-            .tenant
-            .service_principal_by_app_id(app_id, self.now)
-            .ok_or_else(|| Refusal::no_service_principal(app_id, self.tenant.id()))?;
-        let is_disabled = principal.get("accountEnabled") == Some(&Value::Bool(false))
-            || application.get("isDisabled") == Some(&Value::Bool(true));
-        if is_disabled {
-            return Err(Refusal::app_disabled(
-                app_id,
-                text_of(principal, "displayName"),
-            ));
-        }
-        Ok(principal)
-    }
-
-    fn authenticate(
+    /// How a client proves itself, by an assertion or a secret.
+    pub(crate) fn authenticate(
         &self,
         app_id: &str,
         form: &Form,
@@ -121,6 +111,7 @@ impl TokenCall<'_> {
             let expected = Expected {
                 app_id,
                 audiences: &audiences,
+                origin: self.origin,
                 now: self.now,
             };
             assertion.verify(self.tenant, &expected)?;
@@ -166,79 +157,6 @@ impl TokenCall<'_> {
     }
 }
 
-/// The parameters of a request; empty ones count as missing (RFC 6749 3.2).
-struct Form(HashMap<String, String>);
-
-impl Form {
-    /// The body, and the client's id and secret from an `Authorization: Basic` header, where the
-    /// body leaves them out.
-    fn read(request: &Request<Bytes>) -> Self {
-        let header = |name| {
-            request
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let is_form = header(CONTENT_TYPE)
-            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let body: &[u8] = if is_form { request.body() } else { &[] };
-        let mut parameters = HashMap::new();
-        for (name, value) in url::form_urlencoded::parse(body) {
-            if !value.is_empty() {
-                parameters
-                    .entry(name.into_owned())
-                    .or_insert_with(|| value.into_owned());
-            }
-        }
-        if let Some((id, secret)) = header(AUTHORIZATION).and_then(basic_credentials) {
-            parameters.entry("client_id".to_owned()).or_insert(id);
-            parameters
-                .entry("client_secret".to_owned())
-                .or_insert(secret);
-        }
-        Self(parameters)
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    fn required(&self, name: &str) -> Result<&str, Refusal> {
-        self.get(name)
-            .ok_or_else(|| Refusal::missing_parameter(name))
-    }
-
-    fn assertion(&self) -> Result<Option<ClientAssertion<'_>>, Refusal> {
-        let Some(assertion) = self.get("client_assertion") else {
-            return Ok(None);
-        };
-        if self.required("client_assertion_type")? != ASSERTION_TYPE {
-            return Err(Refusal::invalid_assertion(
-                "The 'client_assertion_type' is not supported.",
-            ));
-        }
-        ClientAssertion::parse(assertion).map(Some)
-    }
-}
-
-/// RFC 6749 2.3.1: both parts are form-encoded before base64.
-fn basic_credentials(header: &str) -> Option<(String, String)> {
-    let (scheme, credentials) = header.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let credentials = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
-    let (id, secret) = credentials.split_once(':')?;
-    Some((form_decoded(id)?, form_decoded(secret)?))
-}
-
-fn form_decoded(text: &str) -> Option<String> {
-    // A client that forgot to encode may still send an ampersand.
-    let pair = format!("={}", text.replace('&', "%26"));
-    let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next()?;
-    Some(value.into_owned())
-}
-
 /// The resource of a scope `{resource}/.default`. The resource keeps a slash of its own, so that
 /// `https://graph.microsoft.com//.default` asks for an audience that ends in a slash (Microsoft
 /// Learn, "Scopes and permissions in the Microsoft identity platform": trailing slash and .default).
@@ -261,6 +179,7 @@ fn names(principal: &Object) -> (&str, &str) {
     )
 }
 
-fn json_response(body: &Value) -> Response<Bytes> {
-    Response::new(Bytes::from(body.to_string()))
+/// A body of these members.
+pub(crate) fn json_response(body: Map<String, Value>) -> Response<Bytes> {
+    Response::new(Bytes::from(Value::Object(body).to_string()))
 }

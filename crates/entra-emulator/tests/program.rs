@@ -40,6 +40,9 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
             "control",
             "domain",
             "graph",
+            "identity_header",
+            "managed_identities",
+            "public_app",
             "tenant_id",
             "users"
         ]

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub(crate) mod app;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,10 +16,16 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 /// Answers in the order of the script. A request beyond its end fails the test.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ScriptedHttp(Arc<Inner>);
 
-#[derive(Debug)]
+impl std::fmt::Debug for ScriptedHttp {
+    /// Without what it has seen, which is full of secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ScriptedHttp")
+    }
+}
+
 struct Inner {
     clock: Arc<MovableClock>,
     script: Mutex<VecDeque<Reply>>,
@@ -201,7 +209,7 @@ impl Gate {
         self.0.close();
     }
 
-    async fn passed(&self) {
+    pub(crate) async fn passed(&self) {
         // A closed semaphore lets everybody through, with an error.
         let _ = self.0.acquire().await;
     }

@@ -1,29 +1,50 @@
-//! What the tenant's app management policy allows an application (Learn, "Microsoft Entra
-//! application management policies API overview").
+//! What app management policies allow an application or a service principal (Learn, "Microsoft
+//! Entra application management policies API overview": who has a policy of its own does not
+//! inherit from the tenant's).
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use super::error::GraphError;
-use crate::tenant::{Kind, Object, Tenant, parse_time, text_of};
+use crate::tenant::{Kind, Link, Object, Tenant, parse_time, text_of};
 
-/// The tenant's policy as it concerns one application.
+/// The policy that holds for one application or service principal.
 #[derive(Debug)]
 pub(crate) struct AppPolicy<'a> {
     policy: Option<&'a Object>,
-    application: &'a Object,
+    /// What it says of credentials.
+    credentials: Option<&'a Value>,
+    /// What it says of applications alone.
+    application: Option<&'a Value>,
+    owner: &'a Object,
 }
 
 impl<'a> AppPolicy<'a> {
-    /// The policy of the tenant, as far as it is enabled.
-    pub(crate) fn of(tenant: &'a Tenant, application: &'a Object) -> Self {
-        let policy = tenant
-            .all(Kind::AppManagementPolicy)
-            .next()
+    /// The policy of its own, or else the tenant's, as far as it is enabled. Of the tenant's
+    /// restrictions those for service principals are apart (Learn, "tenantAppManagementPolicy
+    /// resource type").
+    pub(crate) fn of(tenant: &'a Tenant, kind: Kind, owner: &'a Object) -> Self {
+        let own = tenant
+            .first_link(text_of(owner, "id"), Link::AppManagementPolicy)
+            .and_then(|id| tenant.current(Kind::AppManagementPolicy, id));
+        let policy = own
+            .or_else(|| tenant.all(Kind::TenantAppManagementPolicy).next())
             .filter(|policy| policy.get("isEnabled") == Some(&Value::Bool(true)));
+        let property = match (own, kind) {
+            (Some(_), _) => "restrictions",
+            (None, Kind::ServicePrincipal) => "servicePrincipalRestrictions",
+            (None, _) => "applicationRestrictions",
+        };
+        let credentials = policy.and_then(|policy| policy.get(property));
+        let application = match own {
+            Some(_) => credentials.and_then(|own| own.get("applicationRestrictions")),
+            None => credentials,
+        };
         Self {
             policy,
+            credentials,
             application,
+            owner,
         }
     }
 
@@ -38,14 +59,14 @@ impl<'a> AppPolicy<'a> {
     /// tokens of version 2.0 are exempt where the policy says so.
     pub(crate) fn allows_identifier_uri(&self) -> bool {
         let Some(restriction) = self
-            .restrictions()
+            .application
             .and_then(|restrictions| restrictions.get("identifierUris"))
             .and_then(|uris| uris.get("nonDefaultUriAddition"))
             .filter(|restriction| self.applies(restriction))
         else {
             return true;
         };
-        let api = self.application.get("api");
+        let api = self.owner.get("api");
         let version = api.and_then(|api| api.get("requestedAccessTokenVersion"));
         let gets_v2 = version.and_then(Value::as_i64) == Some(2);
         gets_v2 && restriction.get("excludeAppsReceivingV2Tokens") == Some(&Value::Bool(true))
@@ -57,7 +78,7 @@ impl<'a> AppPolicy<'a> {
         start: OffsetDateTime,
         end: OffsetDateTime,
     ) -> Result<(), GraphError> {
-        for restriction in self.credentials("passwordCredentials") {
+        for restriction in self.restrictions("passwordCredentials") {
             match restriction.get("restrictionType").and_then(Value::as_str) {
                 Some("passwordAddition") => {
                     return Err(GraphError::new(
@@ -82,7 +103,7 @@ impl<'a> AppPolicy<'a> {
         start: OffsetDateTime,
         end: OffsetDateTime,
     ) -> Result<(), GraphError> {
-        self.credentials("keyCredentials")
+        self.restrictions("keyCredentials")
             .filter(|restriction| {
                 restriction.get("restrictionType").and_then(Value::as_str)
                     == Some("asymmetricKeyLifetime")
@@ -109,12 +130,8 @@ impl<'a> AppPolicy<'a> {
         }
     }
 
-    fn restrictions(&self) -> Option<&'a Value> {
-        self.policy?.get("applicationRestrictions")
-    }
-
-    fn credentials(&self, property: &str) -> impl Iterator<Item = &'a Value> {
-        self.restrictions()
+    fn restrictions(&self, property: &str) -> impl Iterator<Item = &'a Value> {
+        self.credentials
             .and_then(|restrictions| restrictions.get(property))
             .and_then(Value::as_array)
             .into_iter()
@@ -129,7 +146,7 @@ impl<'a> AppPolicy<'a> {
             .get("restrictForAppsCreatedAfterDateTime")
             .and_then(Value::as_str)
             .and_then(parse_time);
-        let created = parse_time(text_of(self.application, "createdDateTime"));
+        let created = parse_time(text_of(self.owner, "createdDateTime"));
         let spared = matches!((since, created), (Some(since), Some(created)) if created < since);
         enabled && !spared
     }

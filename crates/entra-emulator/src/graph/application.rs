@@ -225,7 +225,7 @@ fn check(
     check_permissions(old.map(scopes), scopes(new))?;
     check_required_access(items_of(new, "requiredResourceAccess"))?;
     if !unchanged("keyCredentials") {
-        let policy = super::app_policy::AppPolicy::of(exchange.tenant, new);
+        let policy = super::app_policy::AppPolicy::of(exchange.tenant, KIND, new);
         let before = old
             .map(|old| items_of(old, "keyCredentials"))
             .unwrap_or_default();

@@ -39,7 +39,7 @@ pub(crate) fn add_key(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError>
     let before = items_of(&application, "keyCredentials");
     let mut written = before.to_vec();
     written.push(Value::Object(credential.clone()));
-    let policy = AppPolicy::of(exchange.tenant, &application);
+    let policy = AppPolicy::of(exchange.tenant, KIND, &application);
     let keys = certificate::replace(before, &written, &policy, exchange.now())?;
     let added = keys.last().and_then(Value::as_object);
     let mut shown = added.cloned().unwrap_or_default();

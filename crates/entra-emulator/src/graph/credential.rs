@@ -51,7 +51,7 @@ fn add(exchange: &mut Exchange<'_>, kind: Kind) -> Result<Answer, GraphError> {
                 .with_detail("PasswordCredentialsInvalidEndDate", "endDateTime"),
         );
     }
-    AppPolicy::of(exchange.tenant, &owner).check_password(start, end)?;
+    AppPolicy::of(exchange.tenant, kind, &owner).check_password(start, end)?;
     let secret = new_secret()?;
     let key_id = Uuid::new_v4().to_string();
     let hint: String = secret.expose().chars().take(3).collect();

@@ -115,7 +115,7 @@ fn check_unique(tenant: &Tenant, id: &str, uri: &str) -> Result<(), GraphError> 
 
 fn check_policy(tenant: &Tenant, application: &Object, uri: &str) -> Result<(), GraphError> {
     let app_id = text_of(application, "appId");
-    let policy = AppPolicy::of(tenant, application);
+    let policy = AppPolicy::of(tenant, Kind::Application, application);
     if policy.allows_identifier_uri() || is_default(tenant, app_id, uri) {
         return Ok(());
     }

@@ -7,6 +7,7 @@
 //! The answers follow Microsoft's documentation in kind, and in wording as far as a public source
 //! repeats it. The rest is this tenant's guess; the README lists what matters of it.
 
+mod app_management_policy;
 mod app_policy;
 mod application;
 mod batch;
@@ -20,6 +21,7 @@ mod directory;
 mod domain;
 mod error;
 mod expand;
+mod federated_credential;
 mod filter;
 mod filter_parser;
 mod grant;
@@ -253,7 +255,7 @@ fn dispatch(
     request: &Request<Bytes>,
 ) -> Result<(Answer, Access), GraphError> {
     let raw = request.uri().path();
-    let path = Path::parse(raw)?;
+    let path = of_caller(Path::parse(raw)?, call.caller)?;
     let (route, keys) = route::find(request.method().as_str(), &path)?;
     let access = permission::authorize(tenant, call.caller, route, &keys)?;
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
@@ -274,6 +276,18 @@ fn dispatch(
     };
     let answer = (route.handler)(&mut exchange)?;
     Ok((answer, exchange.access))
+}
+
+/// `/me` is the user of a delegated token (Learn, "Use the Microsoft Graph API").
+fn of_caller(path: Path, caller: &Caller) -> Result<Path, GraphError> {
+    let user_id = caller.user_id.as_deref();
+    match (path.of_user(user_id.unwrap_or_default()), user_id) {
+        (Some(path), Some(_)) => Ok(path),
+        (Some(_), None) => Err(GraphError::malformed(
+            "/me request is only valid with delegated authentication flow.",
+        )),
+        (None, _) => Ok(path),
+    }
 }
 
 fn request_ids(headers: &HeaderMap, now: OffsetDateTime) -> RequestIds {

@@ -48,7 +48,9 @@ impl Noun {
             Kind::Organization => &ORGANIZATION,
             Kind::AppRoleAssignment => &APP_ROLE_ASSIGNMENT,
             Kind::PermissionGrant => &PERMISSION_GRANT,
+            Kind::TenantAppManagementPolicy => &TENANT_APP_MANAGEMENT_POLICY,
             Kind::AppManagementPolicy => &APP_MANAGEMENT_POLICY,
+            Kind::FederatedIdentityCredential => &FEDERATED_IDENTITY_CREDENTIAL,
         }
     }
 
@@ -207,7 +209,9 @@ static DEFAULTS: LazyLock<HashMap<&'static str, Map<String, Value>>> = LazyLock:
         (&ORGANIZATION, json!({"partnerTenantType": null})),
         (&APP_ROLE_ASSIGNMENT, json!({})),
         (&PERMISSION_GRANT, json!({})),
+        (&TENANT_APP_MANAGEMENT_POLICY, json!({})),
         (&APP_MANAGEMENT_POLICY, json!({})),
+        (&FEDERATED_IDENTITY_CREDENTIAL, json!({})),
     ];
     filled
         .into_iter()
@@ -463,12 +467,28 @@ static PERMISSION_GRANT: Noun = Noun {
     read_only: &["id"],
 };
 
-static APP_MANAGEMENT_POLICY: Noun = Noun {
+static TENANT_APP_MANAGEMENT_POLICY: Noun = Noun {
     type_name: "tenantAppManagementPolicy",
     set: "policies/defaultAppManagementPolicy",
     label: "TenantAppManagementPolicy",
     shown: Shown::All,
     read_only: &["id", "deletedDateTime"],
+};
+
+static APP_MANAGEMENT_POLICY: Noun = Noun {
+    type_name: "appManagementPolicy",
+    set: "policies/appManagementPolicies",
+    label: "AppManagementPolicy",
+    shown: Shown::All,
+    read_only: &["id", "deletedDateTime"],
+};
+
+static FEDERATED_IDENTITY_CREDENTIAL: Noun = Noun {
+    type_name: "federatedIdentityCredential",
+    set: "federatedIdentityCredentials",
+    label: "FederatedIdentityCredential",
+    shown: Shown::All,
+    read_only: &["id"],
 };
 
 #[cfg(test)]

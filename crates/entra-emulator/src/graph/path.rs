@@ -74,6 +74,25 @@ impl Path {
         })
     }
 
+    /// The same path with the user in place of `me` (Learn, "Use the Microsoft Graph API": `/me` is
+    /// the signed-in user). `None` where it does not begin with `me`.
+    pub(crate) fn of_user(&self, user_id: &str) -> Option<Self> {
+        let (first, rest) = self.segments.split_first()?;
+        match first {
+            Segment::Word(word) if word.eq_ignore_ascii_case("me") => {}
+            _ => return None,
+        }
+        let mut segments = vec![
+            Segment::Word("users".to_owned()),
+            Segment::Word(user_id.to_owned()),
+        ];
+        segments.extend_from_slice(rest);
+        Some(Self {
+            segments,
+            ..self.clone()
+        })
+    }
+
     /// The keys of this path, if it has the form of `template` (`/users/{id}/memberOf`).
     pub(crate) fn matches(&self, template: &str) -> Option<Vec<Key>> {
         let mut keys = Vec::new();

@@ -44,11 +44,15 @@ pub(crate) fn authorize(
         });
     }
     let access = rule.access(caller).ok_or_else(GraphError::denied)?;
+    if OF_ONESELF.contains(&access.by.as_str()) && !is_own_account(tenant, caller, keys) {
+        return Err(GraphError::denied());
+    }
     let writes = route.method != "GET";
     if let (true, true, Some((kind, id))) = (access.owned_only, writes, target) {
+        // An application does not own itself unless it was made its owner.
         let owns = tenant.is_linked(id, Link::Owner, &caller.service_principal_id)
             || owns_backing_application(tenant, caller, (kind, id));
-        if !is_self && !owns {
+        if !owns {
             return Err(GraphError::denied());
         }
     }
@@ -163,6 +167,13 @@ fn is_self(tenant: &Tenant, caller: &Caller, (kind, id): (Kind, &str)) -> bool {
         .is_some_and(|object| text_of(object, "appId").eq_ignore_ascii_case(&caller.app_id))
 }
 
+fn is_own_account(tenant: &Tenant, caller: &Caller, keys: &[Key]) -> bool {
+    let named = keys
+        .first()
+        .and_then(|key| lookup::find(tenant, Kind::User, key).ok().flatten());
+    named.is_some() && named == caller.user_id.as_deref()
+}
+
 fn owns_backing_application(tenant: &Tenant, caller: &Caller, (kind, id): (Kind, &str)) -> bool {
     let app_id = tenant
         .current(kind, id)
@@ -199,6 +210,10 @@ static RULES: LazyLock<HashMap<String, Rule>> = LazyLock::new(|| {
         })
         .collect()
 });
+
+/// Delegated permissions that are about the signed-in user alone (Learn, "Microsoft Graph
+/// permissions reference").
+const OF_ONESELF: [&str; 2] = ["User.Read", "User.ReadWrite"];
 
 const OWNED: &str = "Application.ReadWrite.OwnedBy";
 const APPLICATION: &str = "Application";

@@ -29,4 +29,4 @@ fn policy(exchange: &Exchange<'_>) -> Result<Object, GraphError> {
         .ok_or_else(|| GraphError::not_found("defaultAppManagementPolicy"))
 }
 
-const KIND: Kind = Kind::AppManagementPolicy;
+const KIND: Kind = Kind::TenantAppManagementPolicy;

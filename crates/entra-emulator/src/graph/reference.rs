@@ -34,6 +34,7 @@ pub(crate) fn bind(
         Link::Manager => "manager",
         Link::RegisteredOwner => "registeredOwners",
         Link::RegisteredUser => "registeredUsers",
+        Link::AppManagementPolicy => "appManagementPolicies",
     };
     Err(GraphError::bad_request(format!(
         "One or more added object references already exist for the following modified properties: \

@@ -4,8 +4,8 @@ use super::error::GraphError;
 use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
-    application, certificate_roll, consent, credential, device, directory, domain, grant, group,
-    organization, policy, service_principal, user,
+    app_management_policy, application, certificate_roll, consent, credential, device, directory,
+    domain, federated_credential, grant, group, organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -98,6 +98,38 @@ const ROUTES: &[Route] = &[
         "/applications/{id}/owners/{id}/$ref",
         application::remove_owner,
     ),
+    list(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::list,
+    ),
+    post(
+        "/applications/{id}/federatedIdentityCredentials",
+        federated_credential::create,
+    ),
+    get(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::get,
+    ),
+    patch(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::update,
+    ),
+    delete(
+        "/applications/{id}/federatedIdentityCredentials/{id}",
+        federated_credential::delete,
+    ),
+    list(
+        "/applications/{id}/appManagementPolicies",
+        app_management_policy::list_of_application,
+    ),
+    post(
+        "/applications/{id}/appManagementPolicies/$ref",
+        app_management_policy::assign_to_application,
+    ),
+    delete(
+        "/applications/{id}/appManagementPolicies/{id}/$ref",
+        app_management_policy::take_from_application,
+    ),
     list("/servicePrincipals", service_principal::list),
     post("/servicePrincipals", service_principal::create),
     get("/servicePrincipals/{id}", service_principal::get),
@@ -119,6 +151,14 @@ const ROUTES: &[Route] = &[
     delete(
         "/servicePrincipals/{id}/owners/{id}/$ref",
         service_principal::remove_owner,
+    ),
+    post(
+        "/servicePrincipals/{id}/appManagementPolicies/$ref",
+        app_management_policy::assign_to_service_principal,
+    ),
+    delete(
+        "/servicePrincipals/{id}/appManagementPolicies/{id}/$ref",
+        app_management_policy::take_from_service_principal,
     ),
     list(
         "/servicePrincipals/{id}/memberOf",
@@ -174,6 +214,10 @@ const ROUTES: &[Route] = &[
     list("/users/{id}/memberOf", user::member_of),
     list("/users/{id}/transitiveMemberOf", user::transitive_member_of),
     post("/users/{id}/getMemberObjects", user::get_member_objects),
+    post(
+        "/users/{id}/revokeSignInSessions",
+        user::revoke_sign_in_sessions,
+    ),
     list("/users/{id}/appRoleAssignments", consent::list_of_user),
     post("/users/{id}/appRoleAssignments", consent::assign_to_user),
     list("/groups", group::list),
@@ -204,6 +248,30 @@ const ROUTES: &[Route] = &[
     get("/organization/{id}", organization::get),
     get("/policies/defaultAppManagementPolicy", policy::get),
     patch("/policies/defaultAppManagementPolicy", policy::update),
+    list(
+        "/policies/appManagementPolicies",
+        app_management_policy::list,
+    ),
+    post(
+        "/policies/appManagementPolicies",
+        app_management_policy::create,
+    ),
+    get(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::get,
+    ),
+    patch(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::update,
+    ),
+    delete(
+        "/policies/appManagementPolicies/{id}",
+        app_management_policy::delete,
+    ),
+    list(
+        "/policies/appManagementPolicies/{id}/appliesTo",
+        app_management_policy::applies_to,
+    ),
     list("/directory/deletedItems", directory::list_deleted),
     get("/directory/deletedItems/{id}", directory::get_deleted),
     delete("/directory/deletedItems/{id}", directory::purge),

@@ -65,7 +65,8 @@ pub(crate) fn update(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> 
     check_name(exchange.tenant, &user, &id)?;
     exchange.tenant.replace(KIND, &id, user, exchange.now());
     if let Some(password) = password {
-        exchange.tenant.set_password(&id, password);
+        let now = exchange.now();
+        exchange.tenant.change_password(&id, password, now);
     }
     Ok(Answer::Empty)
 }
@@ -123,6 +124,17 @@ pub(crate) fn get_member_objects(exchange: &mut Exchange<'_>) -> Result<Answer, 
     let context = exchange.context("Collection(Edm.String)", &query, false);
     Ok(Answer::json(
         json!({"@odata.context": context, "value": ids}),
+    ))
+}
+
+/// Learn, "user: revokeSignInSessions".
+pub(crate) fn revoke_sign_in_sessions(exchange: &mut Exchange<'_>) -> Result<Answer, GraphError> {
+    let id = exchange.subject_id(KIND)?;
+    let now = exchange.now();
+    exchange.tenant.revoke_sessions(&id, now);
+    let context = exchange.context("Edm.Boolean", &super::query::Query::default(), false);
+    Ok(Answer::json(
+        json!({"@odata.context": context, "value": true}),
     ))
 }
 
@@ -217,10 +229,10 @@ mod tests {
         assert!(!made.to_string().contains("Correct-Horse-1"));
         let password = entra_core::Secret::new("Correct-Horse-1");
         let name = "Ada@Alpenglow.example";
-        assert!(desk.tenant.authenticate_user(name, &password).is_some());
+        assert!(desk.tenant.authenticate_user(name, &password).is_ok());
         let path = format!("/users/{name}");
         desk.ok("PATCH", &path, json!({"accountEnabled": false}));
-        assert!(desk.tenant.authenticate_user(name, &password).is_none());
+        assert!(desk.tenant.authenticate_user(name, &password).is_err());
         let selected = desk.ok(
             "GET",
             &format!("{path}?$select=accountEnabled"),
@@ -318,6 +330,39 @@ mod tests {
         let path = "/users/samuel.osei@alpenglow.example";
         desk.ok("PATCH", path, json!({"accountEnabled": false}));
         assert_eq!(desk.call("PATCH", path, json!({"jobTitle": "x"})).0, 403);
+    }
+
+    #[test]
+    fn me_is_the_user_of_a_delegated_token() {
+        let mut desk = Desk::new();
+        let message = desk.refusal("GET", "/me", Value::Null).2;
+        assert_eq!(
+            message,
+            "/me request is only valid with delegated authentication flow."
+        );
+        let user = desk.seeded.users[0].clone();
+        desk.caller.user_id = Some(user.object_id.clone());
+        desk.caller.scopes = vec!["User.Read".to_owned()];
+        let me = desk.ok("GET", "/me?$select=id,displayName", Value::Null);
+        assert_eq!(me["id"], user.object_id);
+        let path = format!("/users/{}", user.user_principal_name);
+        assert_eq!(desk.get(&path).0, 200);
+        let another = format!("/users/{}", desk.seeded.users[1].user_principal_name);
+        assert_eq!(desk.get(&another).0, 403);
+        assert_eq!(desk.get("/me/photo").0, 400);
+    }
+
+    #[test]
+    fn revoked_sessions_leave_their_time_at_the_user() {
+        let mut desk = Desk::new();
+        let path = "/users/samuel.osei@alpenglow.example";
+        let answer = desk.ok("POST", &format!("{path}/revokeSignInSessions"), json!({}));
+        assert_eq!(answer["value"], true);
+        let select = format!("{path}?$select=signInSessionsValidFromDateTime");
+        assert_eq!(
+            desk.ok("GET", &select, Value::Null)["signInSessionsValidFromDateTime"],
+            "2026-01-01T00:00:00Z"
+        );
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn add_policy(tenant: &mut Tenant) {
         "isEnabled": false,
         "servicePrincipalRestrictions": unrestricted
     });
-    tenant.insert_settled(Kind::AppManagementPolicy, object(policy));
+    tenant.insert_settled(Kind::TenantAppManagementPolicy, object(policy));
 }
 
 fn add_people(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) -> Vec<SeededUser> {

@@ -2,13 +2,17 @@
 
 use std::sync::LazyLock;
 
+use entra_core::Secret;
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::{Seed, SeededApp, derived_id};
-use crate::tenant::{GRAPH_APP_ID, Kind, Object, Tenant, items_of, text_of, timestamp};
+use super::{Seed, SeededApp, SeededManagedIdentity, derived_id};
+use crate::managed_identity::BY_SYSTEM;
+use crate::tenant::{
+    GRAPH_APP_ID, Kind, Object, TOKEN_EXCHANGE_APP_ID, Tenant, items_of, text_of, timestamp,
+};
 
-/// Microsoft Graph with all its permissions, and the two other resources that tools look for.
+/// Microsoft Graph with all its permissions, and the other resources that tools look for.
 pub(super) fn add_microsoft_apps(seed: &Seed, tenant: &mut Tenant) {
     for (app_id, name, names) in MICROSOFT_APPS {
         let is_graph = app_id == GRAPH_APP_ID;
@@ -62,7 +66,74 @@ pub(super) fn add_apps(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) ->
     .collect()
 }
 
-fn add_app(
+/// An application that a product brings along. Here it has its registration in the tenant too,
+/// where it would have a service principal alone.
+pub(super) fn add_product(
+    seed: &Seed,
+    tenant: &mut Tenant,
+    now: OffsetDateTime,
+    (client_id, client_secret): &(String, Secret),
+) -> SeededApp {
+    let name = "Product";
+    let seeded = SeededApp {
+        display_name: name.to_owned(),
+        client_id: client_id.clone(),
+        object_id: seed.id("application", name),
+        client_secret: client_secret.clone(),
+    };
+    let year = Duration::days(365);
+    add_app(seed, tenant, &seeded, (now - year, now + year));
+    grant(seed, tenant, &seeded, Some(&["User.Read.All"]));
+    seeded
+}
+
+/// The identity that the system assigned to the company's machine, and one that was assigned to it
+/// by hand. They hold no permission.
+pub(super) fn add_managed_identities(
+    seed: &Seed,
+    tenant: &mut Tenant,
+) -> Vec<SeededManagedIdentity> {
+    let group = format!(
+        "/subscriptions/{}/resourcegroups/production/providers",
+        seed.id("subscription", "")
+    );
+    [
+        ("vm-0001", BY_SYSTEM, "Microsoft.Compute/virtualMachines"),
+        (
+            "worker",
+            "isExplicit=True",
+            "Microsoft.ManagedIdentity/userAssignedIdentities",
+        ),
+    ]
+    .into_iter()
+    .map(|(name, explicit, provider)| {
+        let seeded = SeededManagedIdentity {
+            display_name: name.to_owned(),
+            client_id: seed.id("appId", name),
+            object_id: seed.id("servicePrincipal", name),
+            resource_id: format!("{group}/{provider}/{name}"),
+        };
+        let names = [explicit, &seeded.resource_id];
+        tenant.insert_settled(
+            Kind::ServicePrincipal,
+            object(json!({
+                "id": seeded.object_id,
+                "accountEnabled": true,
+                "alternativeNames": names,
+                "appDisplayName": null,
+                "appId": seeded.client_id,
+                "appRoleAssignmentRequired": false,
+                "displayName": name,
+                "servicePrincipalNames": [seeded.client_id],
+                "servicePrincipalType": "ManagedIdentity"
+            })),
+        );
+        seeded
+    })
+    .collect()
+}
+
+pub(super) fn add_app(
     seed: &Seed,
     tenant: &mut Tenant,
     app: &SeededApp,
@@ -234,7 +305,7 @@ const USER_CONSENT: [&str; 7] = [
 const MICROSOFT_TENANT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
 
 /// App id, display name, service principal names.
-const MICROSOFT_APPS: [(&str, &str, &[&str]); 3] = [
+const MICROSOFT_APPS: [(&str, &str, &[&str]); 4] = [
     (
         GRAPH_APP_ID,
         "Microsoft Graph",
@@ -259,5 +330,10 @@ const MICROSOFT_APPS: [(&str, &str, &[&str]); 3] = [
             "https://management.core.windows.net/",
             "https://management.azure.com/",
         ],
+    ),
+    (
+        TOKEN_EXCHANGE_APP_ID,
+        "AAD Token Exchange Endpoint: Public",
+        &["api://AzureADTokenExchange"],
     ),
 ];

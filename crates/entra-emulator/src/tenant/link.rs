@@ -19,6 +19,8 @@ pub(crate) enum Link {
     RegisteredUser,
     /// Of a user: its manager.
     Manager,
+    /// Of an application or a service principal: the policy that takes the place of the tenant's.
+    AppManagementPolicy,
 }
 
 /// Both directions of every reference.
@@ -66,6 +68,12 @@ impl Tenant {
             .forward
             .get(&(link, from.to_owned()))
             .is_some_and(|ids| ids.contains(to))
+    }
+
+    /// The first reference, whatever it leads to.
+    pub(crate) fn first_link(&self, from: &str, link: Link) -> Option<&str> {
+        let ids = self.links.forward.get(&(link, from.to_owned()))?;
+        ids.first().map(String::as_str)
     }
 
     /// What an object refers to, as far as it exists.

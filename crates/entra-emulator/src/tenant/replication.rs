@@ -38,7 +38,10 @@ impl Replication {
     pub(crate) fn of(&self, kind: Kind) -> Duration {
         match kind {
             Kind::AppRoleAssignment => self.assignments,
-            Kind::Domain | Kind::Organization | Kind::AppManagementPolicy => Duration::ZERO,
+            Kind::Domain
+            | Kind::Organization
+            | Kind::TenantAppManagementPolicy
+            | Kind::AppManagementPolicy => Duration::ZERO,
             _ => self.objects,
         }
     }

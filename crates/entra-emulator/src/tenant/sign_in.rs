@@ -8,7 +8,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use url::Url;
 
-use super::{Kind, Object, Tenant, items_of, parse_time, text_of};
+use super::{Kind, Object, Tenant, items_of, parse_time, text_of, timestamp};
+use crate::refusal::Refusal;
 
 /// What the token endpoint learns about a client secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,20 +198,57 @@ impl Tenant {
         self.passwords.insert(user_id.to_owned(), password);
     }
 
-    /// The user, if the name and the password are right and the account is enabled.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the grants that sign a user in will call it")
-    )]
+    /// Gives a user another password, which ends every session.
+    pub(crate) fn change_password(&mut self, user_id: &str, password: Secret, now: OffsetDateTime) {
+        self.set_password(user_id, password);
+        self.revoke_sessions(user_id, now);
+    }
+
+    /// The user, if the name and the password are right.
     pub(crate) fn authenticate_user(
         &self,
         user_principal_name: &str,
         password: &Secret,
-    ) -> Option<&Object> {
-        let user = self.find_user(user_principal_name)?;
-        let known = self.passwords.get(text_of(user, "id"))?;
-        let enabled = user.get("accountEnabled") == Some(&Value::Bool(true));
-        (known == password && enabled).then_some(user)
+    ) -> Result<&Object, Refusal> {
+        let user = self
+            .find_user(user_principal_name)
+            .ok_or_else(|| Refusal::user_not_found(user_principal_name, self.initial_domain()))?;
+        if self.passwords.get(text_of(user, "id")) != Some(password) {
+            return Err(Refusal::wrong_password());
+        }
+        if user.get("accountEnabled") != Some(&Value::Bool(true)) {
+            return Err(Refusal::user_disabled());
+        }
+        Ok(user)
+    }
+
+    /// Ends every session of a user: refresh tokens and cookies of before count no more, nor do
+    /// access tokens whose client understands claims challenges.
+    pub(crate) fn revoke_sessions(&mut self, user_id: &str, now: OffsetDateTime) {
+        let generation = self.session_generation(user_id) + 1;
+        self.revocations
+            .insert(user_id.to_owned(), (generation, now));
+        self.access_revocations.insert(user_id.to_owned(), now);
+        self.amend(Kind::User, user_id, |user| {
+            let now = Value::String(timestamp(now));
+            user.insert("signInSessionsValidFromDateTime".to_owned(), now);
+        });
+    }
+
+    /// How often the sessions of a user were revoked. Times would not do: the clock may stand
+    /// still between a sign-in and what revokes it.
+    pub(crate) fn session_generation(&self, user_id: &str) -> u64 {
+        self.revocations
+            .get(user_id)
+            .map_or(0, |(generation, _)| *generation)
+    }
+
+    /// When the sessions of this generation were revoked, if they were.
+    pub(crate) fn revoked_since(&self, user_id: &str, generation: u64) -> Option<OffsetDateTime> {
+        self.revocations
+            .get(user_id)
+            .filter(|(current, _)| *current != generation)
+            .map(|(_, since)| *since)
     }
 
     fn settled(&self, kind: Kind, now: OffsetDateTime) -> impl Iterator<Item = &Object> {
@@ -234,6 +272,14 @@ impl Tenant {
             .filter_map(Value::as_object)
     }
 }
+
+/// What tokens are for that are exchanged for those of an application. They have version 2.0 (seen
+/// in tokens of managed identities).
+pub(crate) const TOKEN_EXCHANGE_APP_ID: &str = "fb60f99c-7a34-4190-8149-302f77469936";
+
+/// Where an application keeps its federated identity credentials. The name is not that of a
+/// property, so that no answer shows it.
+pub(crate) const FEDERATED_CREDENTIALS: &str = "federatedIdentityCredentials";
 
 /// Microsoft Graph.
 pub(crate) const GRAPH_APP_ID: &str = "00000003-0000-0000-c000-000000000000";

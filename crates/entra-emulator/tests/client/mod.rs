@@ -1,4 +1,7 @@
-//! The two calls that every test of the tenant makes.
+//! The calls that every test of the tenant makes.
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
+pub(crate) mod user;
 
 use bytes::Bytes;
 use entra_emulator::{Emulator, SeededApp};

@@ -1,0 +1,138 @@
+//! Access tokens with which a client acts for a user.
+//!
+//! Microsoft Learn, "Access token claims reference" and "Optional claims reference" (`xms_cc`,
+//! `acrs`).
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use url::Url;
+use uuid::Uuid;
+
+use crate::access_token::{ClientProof, SKEW, TENANT_CREATED, is_version_2, issuer_v1, issuer_v2};
+use crate::claims_request::ClaimsRequest;
+use crate::client::Client;
+use crate::revocation::TokenTerms;
+use crate::sessions::BrowserSession;
+use crate::tenant::{Object, Tenant, text_of};
+
+/// A delegated access token before it is signed.
+#[derive(Debug)]
+pub(crate) struct DelegatedToken<'a> {
+    pub(crate) client: &'a Client<'a>,
+    /// The service principal of the resource.
+    pub(crate) resource: &'a Object,
+    /// The resource as the client named it.
+    pub(crate) audience: &'a str,
+    pub(crate) user: &'a Object,
+    pub(crate) session: &'a BrowserSession,
+    /// `scp`
+    pub(crate) scopes: Vec<String>,
+    pub(crate) proof: ClientProof,
+    pub(crate) claims: &'a ClaimsRequest,
+}
+
+impl DelegatedToken<'_> {
+    /// How long it lives.
+    pub(crate) fn terms(&self) -> TokenTerms {
+        TokenTerms::of(self.claims, self.resource)
+    }
+
+    /// The signed token.
+    pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let version = if is_version_2(tenant, self.resource, now) {
+            self.version_2(tenant, origin)
+        } else {
+            self.version_1(tenant)
+        };
+        let mut claims = self.common_claims(tenant, now);
+        if let Value::Object(version) = version {
+            claims.extend(version);
+        }
+        crate::keys::SigningKey::shared().sign(&Value::Object(claims))
+    }
+
+    fn version_1(&self, tenant: &Tenant) -> Value {
+        let upn = text_of(self.user, "userPrincipalName");
+        json!({
+            "acct": account_status(self.user),
+            "acr": "1",
+            "amr": ["pwd"],
+            "app_displayname": self.client.name(),
+            "appid": self.client.app_id(),
+            "appidacr": self.proof.as_str(),
+            "aud": self.audience,
+            "family_name": text_of(self.user, "surname"),
+            "given_name": text_of(self.user, "givenName"),
+            "iss": issuer_v1(tenant.id()),
+            "unique_name": upn,
+            "upn": upn,
+            "ver": "1.0",
+            "xms_tcdt": TENANT_CREATED,
+        })
+    }
+
+    fn version_2(&self, tenant: &Tenant, origin: &Url) -> Value {
+        json!({
+            "aud": text_of(self.resource, "appId"),
+            "azp": self.client.app_id(),
+            "azpacr": self.proof.as_str(),
+            "iss": issuer_v2(origin, tenant.id()),
+            "preferred_username": text_of(self.user, "userPrincipalName"),
+            "ver": "2.0",
+        })
+    }
+
+    fn common_claims(&self, tenant: &Tenant, now: OffsetDateTime) -> Map<String, Value> {
+        let user_id = text_of(self.user, "id");
+        let issued = tenant.issue_time(user_id, now).unix_timestamp() - SKEW;
+        let expiry = now.unix_timestamp() + self.terms().lifetime + 1;
+        let mut claims = Map::new();
+        for (name, value) in [
+            ("exp", json!(expiry)),
+            ("iat", json!(issued)),
+            ("idtyp", json!("user")),
+            ("name", json!(text_of(self.user, "displayName"))),
+            ("nbf", json!(issued)),
+            ("oid", json!(user_id)),
+            ("scp", json!(self.scopes.join(" "))),
+            ("sid", json!(self.session.id)),
+            (
+                "sub",
+                json!(pairwise(tenant, user_id, text_of(self.resource, "appId"))),
+            ),
+            ("tid", json!(tenant.id())),
+            ("uti", json!(token_id())),
+        ] {
+            claims.insert(name.to_owned(), value);
+        }
+        for (name, values) in [
+            ("acrs", &self.claims.access_token_contexts),
+            ("roles", &tenant.user_roles(user_id, self.resource)),
+            ("xms_cc", &self.claims.capabilities),
+        ] {
+            if !values.is_empty() {
+                claims.insert(name.to_owned(), json!(values));
+            }
+        }
+        claims
+    }
+}
+
+/// `sub`: another one for each application (Microsoft Learn, "ID token claims reference").
+pub(crate) fn pairwise(tenant: &Tenant, user_id: &str, app_id: &str) -> String {
+    let text = [tenant.id(), user_id, app_id].join("\n");
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+/// `acct`: 1 for a guest.
+pub(crate) fn account_status(user: &Object) -> u8 {
+    u8::from(text_of(user, "userType") == "Guest")
+}
+
+/// `uti`
+pub(crate) fn token_id() -> String {
+    URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes())
+}
