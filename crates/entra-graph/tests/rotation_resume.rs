@@ -43,6 +43,16 @@ async fn a_certificate_for_a_certificate_after_each_deed() {
 }
 
 #[tokio::test]
+async fn a_certificate_for_a_certificate_without_proof_before_each_deed() {
+    kill_at_every_deed(Kind::CertificateByPatch, Moment::Before).await;
+}
+
+#[tokio::test]
+async fn a_certificate_for_a_certificate_without_proof_after_each_deed() {
+    kill_at_every_deed(Kind::CertificateByPatch, Moment::After).await;
+}
+
+#[tokio::test]
 async fn a_certificate_for_a_secret_before_each_deed() {
     kill_at_every_deed(Kind::ToCertificate, Moment::Before).await;
 }
@@ -71,7 +81,7 @@ async fn kill_at_every_deed(kind: Kind, moment: Moment) {
         let product = Product::seeded(kind).await;
         match kind {
             Kind::Secret => product.days(701),
-            Kind::CertificateByProof => product.days(340),
+            Kind::CertificateByProof | Kind::CertificateByPatch => product.days(340),
             Kind::ToCertificate => {}
         }
         if !kill_rotation(&product, kind, deeds + 1, moment).await {
@@ -133,7 +143,7 @@ async fn check(product: &Product, kind: Kind, when: &str) {
     // What an administrator made is there; the certificate product has the seed's secret as well.
     let (secrets, keys) = match kind {
         Kind::Secret => (2, 1),
-        Kind::CertificateByProof => (2, 2),
+        Kind::CertificateByProof | Kind::CertificateByPatch => (2, 2),
         Kind::ToCertificate => (1, 2),
     };
     let registration = product.registration().await;
@@ -154,7 +164,7 @@ async fn check(product: &Product, kind: Kind, when: &str) {
 fn rotation_to(kind: Kind, rotation: Rotation) -> Rotation {
     match kind {
         Kind::ToCertificate => rotation.to_certificate(),
-        Kind::Secret | Kind::CertificateByProof => rotation,
+        Kind::Secret | Kind::CertificateByProof | Kind::CertificateByPatch => rotation,
     }
 }
 

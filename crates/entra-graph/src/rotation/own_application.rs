@@ -1,6 +1,8 @@
 //! The app's own registration, as the app itself may see and change it.
 
-use entra_core::{Certificate, ClientId, ObjectId, SigningCertificate, TokenErrorKind};
+use entra_core::{
+    Certificate, ClientId, ObjectId, RetryClass, SigningCertificate, TokenError, TokenErrorKind,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -64,13 +66,14 @@ impl OwnApplication {
         self.application.created_date_time
     }
 
-    /// The tenant's policy, where it may be read.
+    /// The policy that holds for the app, where it may be read: its own one, or else the tenant's.
     pub(super) async fn policy(&self) -> Result<Option<AppManagementPolicy>, Stop> {
-        match self.graph.policies().default_app_management_policy().await {
-            Ok(policy) => Ok(Some(policy)),
-            Err(error) if error.is_forbidden() => Ok(None),
-            Err(error) => Err(error.into()),
+        let policies = self.graph.policies();
+        let own = policies.app_management_policy_of(&self.object_id).await;
+        if let Some(own) = readable(own)?.flatten() {
+            return Ok(Some(own));
         }
+        readable(policies.default_app_management_policy().await)
     }
 
     /// What the registration knows of a credential and the record does not. `None` if there is
@@ -329,28 +332,34 @@ impl OwnApplication {
     }
 }
 
+/// Nothing for what the app may not read.
+fn readable<T>(result: Result<T, Error>) -> Result<Option<T>, Stop> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_forbidden() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Where the sign-in refuses the credential, nothing will be better later.
 pub(super) fn refused_sign_in(error: Error) -> Stop {
     match &error {
-        Error::Core(entra_core::Error::Token(refusal))
-            if refusal.class() == entra_core::RetryClass::Credential =>
-        {
-            Stop::Obstacle(Obstacle::Refused {
-                kind: refusal.kind(),
-            })
-        }
-        Error::Core(entra_core::Error::Token(refusal))
-            if matches!(
-                refusal.kind(),
-                TokenErrorKind::AppNotFound | TokenErrorKind::AppDisabled
-            ) =>
-        {
+        Error::Core(entra_core::Error::Token(refusal)) if is_final(refusal) => {
             Stop::Obstacle(Obstacle::Refused {
                 kind: refusal.kind(),
             })
         }
         _ => Stop::Failed(error),
     }
+}
+
+/// Whether the app cannot sign in until an administrator has acted.
+fn is_final(refusal: &TokenError) -> bool {
+    let is_app_gone = matches!(
+        refusal.kind(),
+        TokenErrorKind::AppNotFound | TokenErrorKind::AppDisabled
+    );
+    is_app_gone || refusal.class() == RetryClass::Credential
 }
 
 /// Graph answers 401 where it does not accept a proof, and 403 where it wants a permission.

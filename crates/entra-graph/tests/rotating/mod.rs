@@ -3,9 +3,11 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use entra_core::{
     CertificateOptions, ClientCredential, ClientId, ClientSecret, Clock as _, ConfidentialClient,
-    HttpClient, ObjectId, SigningCertificate, TokenRequest,
+    HttpClient, Limits, ObjectId, SigningCertificate, TokenRequest, TransportError,
 };
 use entra_graph::{
     Application, Blueprint, CredentialRecord, CredentialVault, KeyCredential, MemoryHost,
@@ -22,6 +24,8 @@ pub(crate) enum Kind {
     Secret,
     /// One certificate by another, with a proof and without any permission.
     CertificateByProof,
+    /// One certificate by another, written to the registration since no proof is accepted.
+    CertificateByPatch,
     /// A client secret by a certificate, written to the registration.
     ToCertificate,
 }
@@ -33,20 +37,28 @@ pub(crate) struct Product {
     pub(crate) client_id: ClientId,
     pub(crate) object_id: ObjectId,
     pub(crate) vault: Arc<MemoryVault>,
+    pub(crate) refuses_proofs: bool,
     pub(crate) events: Arc<Mutex<Vec<RotationEvent>>>,
 }
 
 impl Product {
     /// A product of this kind: one that owns itself, but where it needs no permission.
     pub(crate) async fn link(tenant: LocalTenant, kind: Kind) -> Self {
-        let blueprint = Blueprint::new("help-desk", "Help Desk")
+        Self::link_as(tenant, kind, "help-desk").await
+    }
+
+    /// The same under a key of its own.
+    pub(crate) async fn link_as(tenant: LocalTenant, kind: Kind, key: &str) -> Self {
+        let blueprint = Blueprint::new(key, "Help Desk")
             .with_permission(Permission::application("User.Read.All"));
         match kind {
             Kind::Secret | Kind::ToCertificate => {
                 let blueprint = blueprint.with_self_rotation();
                 Self::link_by(tenant, &blueprint.with_secret(Duration::days(180))).await
             }
-            Kind::CertificateByProof => Self::link_with_certificate(tenant, &blueprint).await,
+            Kind::CertificateByProof | Kind::CertificateByPatch => {
+                Self::link_with_certificate(tenant, &blueprint).await
+            }
         }
     }
 
@@ -55,7 +67,9 @@ impl Product {
     pub(crate) async fn seeded(kind: Kind) -> Self {
         let tenant = LocalTenant::new();
         let app = match kind {
-            Kind::Secret | Kind::ToCertificate => tenant.emulator.setup_app(),
+            Kind::Secret | Kind::CertificateByPatch | Kind::ToCertificate => {
+                tenant.emulator.setup_app()
+            }
             Kind::CertificateByProof => tenant.emulator.apps().swap_remove(1),
         };
         let object_id = ObjectId::parse(&app.object_id).unwrap();
@@ -63,7 +77,7 @@ impl Product {
             Kind::Secret | Kind::ToCertificate => {
                 StoredCredential::secret(ClientSecret::try_from(&app.client_secret).unwrap())
             }
-            Kind::CertificateByProof => {
+            Kind::CertificateByProof | Kind::CertificateByPatch => {
                 let graph = tenant.setup_graph();
                 let new = NewKey::from(SEEDED.certificate());
                 let added = graph.applications().add_certificate(&object_id, new).await;
@@ -77,6 +91,7 @@ impl Product {
             client_id: ClientId::parse(&app.client_id).unwrap(),
             object_id,
             vault,
+            refuses_proofs: kind == Kind::CertificateByPatch,
             events: Arc::default(),
         };
         product.add_by_hand().await;
@@ -96,6 +111,7 @@ impl Product {
             client_id: linked.client_id,
             object_id: linked.object_id,
             vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
+            refuses_proofs: false,
             events: Arc::default(),
         }
     }
@@ -116,6 +132,7 @@ impl Product {
             client_id: linked.client_id,
             object_id: linked.object_id,
             vault: Arc::new(MemoryVault::new(CredentialRecord::new(stored))),
+            refuses_proofs: false,
             events: Arc::default(),
         }
     }
@@ -126,6 +143,11 @@ impl Product {
     }
 
     pub(crate) fn client_over(&self, http: Arc<dyn HttpClient>) -> ConfidentialClient {
+        let http = if self.refuses_proofs {
+            Arc::new(RefusingProofs(http))
+        } else {
+            http
+        };
         ConfidentialClient::new(
             self.tenant.authority(),
             self.client_id,
@@ -175,12 +197,8 @@ impl Product {
         self.tenant
             .emulator
             .advance(std::time::Duration::from_secs(60));
-        let setup = self.tenant.emulator.setup_app();
-        let graph = if setup.object_id == self.object_id.to_string() {
-            self.tenant.graph_of(&self.client())
-        } else {
-            self.tenant.setup_graph()
-        };
+        // An application may always read itself.
+        let graph = self.tenant.graph_of(&self.client());
         graph.applications().get(&self.object_id).await.unwrap()
     }
 
@@ -196,6 +214,38 @@ impl Product {
             .await
             .key_credentials
             .unwrap_or_default()
+    }
+
+    /// The set-up application writes to Graph what this crate has no call for.
+    pub(crate) async fn write(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
+        let app = self.tenant.emulator.setup_app();
+        let secret = ClientSecret::try_from(&app.client_secret).unwrap();
+        let client_id = ClientId::parse(&app.client_id).unwrap();
+        let client = self
+            .tenant
+            .client(client_id, ClientCredential::secret(secret));
+        let request = TokenRequest::new([self.tenant.emulator.cloud().graph_scope()]);
+        let token = client.token(&request).await.unwrap();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("https://localhost/v1.0{path}"))
+            .header(
+                "authorization",
+                format!("Bearer {}", token.secret().expose()),
+            )
+            .header("content-type", "application/json")
+            .body(Bytes::copy_from_slice(body.as_bytes()))
+            .unwrap();
+        let answer = self.tenant.emulator.handle(&request);
+        assert!(answer.status().is_success(), "{:?}", answer.body());
+        serde_json::from_slice(answer.body()).unwrap_or_default()
+    }
+
+    /// Sets the tenant's policy for apps.
+    pub(crate) async fn set_policy(&self, restrictions: &str) {
+        let body = format!(r#"{{"isEnabled":true,"applicationRestrictions":{restrictions}}}"#);
+        self.write("PATCH", "/policies/defaultAppManagementPolicy", &body)
+            .await;
     }
 
     pub(crate) fn now(&self) -> OffsetDateTime {
@@ -238,6 +288,28 @@ impl Product {
         self.tenant
             .emulator
             .advance(std::time::Duration::from_secs(60));
+    }
+}
+
+/// A tenant that accepts no proof of an app that rolls its own keys.
+#[derive(Debug)]
+struct RefusingProofs(Arc<dyn HttpClient>);
+
+#[async_trait]
+impl HttpClient for RefusingProofs {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let path = request.uri().path();
+        if !path.ends_with("/addKey") && !path.ends_with("/removeKey") {
+            return self.0.send(request, limits).await;
+        }
+        let body = r#"{"error":{"code":"Authentication_MissingOrMalformed",
+            "message":"Access Token missing or malformed."}}"#;
+        let answer = http::Response::builder().status(401).body(body.into());
+        Ok(answer.unwrap())
     }
 }
 
