@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 #[cfg(feature = "certificates")]
@@ -144,15 +146,24 @@ impl SigningCertificate {
     /// Signs with RSASSA-PSS, SHA-256 and a salt of 32 bytes: the JOSE algorithm `PS256`
     /// (RFC 7518 3.5).
     pub fn sign_ps256(&self, message: &[u8]) -> Result<Vec<u8>, CertificateError> {
+        self.sign(&RSA_PSS_SHA256, message)
+    }
+
+    /// Signs with RSASSA-PKCS1-v1_5 and SHA-256: the JOSE algorithm `RS256` (RFC 7518 3.3), which
+    /// Microsoft Graph's proofs of possession are documented with.
+    pub fn sign_rs256(&self, message: &[u8]) -> Result<Vec<u8>, CertificateError> {
+        self.sign(&RSA_PKCS1_SHA256, message)
+    }
+
+    fn sign(
+        &self,
+        algorithm: &'static dyn RsaEncoding,
+        message: &[u8],
+    ) -> Result<Vec<u8>, CertificateError> {
         let mut signature = vec![0; self.0.key.public_modulus_len()];
         self.0
             .key
-            .sign(
-                &RSA_PSS_SHA256,
-                &SystemRandom::new(),
-                message,
-                &mut signature,
-            )
+            .sign(algorithm, &SystemRandom::new(), message, &mut signature)
             .map_err(|_| CertificateError::CannotSign)?;
         Ok(signature)
     }

@@ -41,6 +41,20 @@ pub struct KeyCredential {
     pub key: Option<Binary>,
 }
 
+impl KeyCredential {
+    /// Whether it is this certificate: by its bytes, or by the thumbprint where Graph left them out.
+    pub(crate) fn is_certificate(&self, certificate: &Certificate) -> bool {
+        let has_bytes = |key: &Binary| key.as_bytes() == certificate.der();
+        let has_thumbprint =
+            |found: &String| found.eq_ignore_ascii_case(&certificate.thumbprint_sha1());
+        self.key.as_ref().is_some_and(has_bytes)
+            || self
+                .custom_key_identifier
+                .as_ref()
+                .is_some_and(has_thumbprint)
+    }
+}
+
 /// A client secret of an app, without its text (`microsoft.graph.passwordCredential`).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
@@ -176,17 +190,8 @@ impl Applications<'_> {
         new: NewKey,
     ) -> Result<KeyCredential, Error> {
         let _turn = self.client.locks().lock(app.as_uuid()).await;
-        let der = Binary::from(new.der);
-        let added = KeyCredential {
-            key_id: Some(Uuid::new_v4()),
-            display_name: Some(new.display_name),
-            start_date_time: new.start,
-            end_date_time: new.end,
-            kind: Some("AsymmetricX509Cert".to_owned()),
-            usage: Some("Verify".to_owned()),
-            custom_key_identifier: None,
-            key: Some(der.clone()),
-        };
+        let der = Binary::from(new.der.clone());
+        let added = certificate_to_add(new, Some(Uuid::new_v4()));
         let is_there = |keys: &[KeyCredential]| {
             let found = keys.iter().find(|key| key.key.as_ref() == Some(&der));
             found.cloned()
@@ -307,6 +312,20 @@ struct KeyTimes<'a> {
 #[serde(rename_all = "camelCase")]
 struct Keys {
     key_credentials: Vec<KeyCredential>,
+}
+
+/// A certificate as it is written to Graph.
+pub(crate) fn certificate_to_add(new: NewKey, key_id: Option<Uuid>) -> KeyCredential {
+    KeyCredential {
+        key_id,
+        display_name: Some(new.display_name),
+        start_date_time: new.start,
+        end_date_time: new.end,
+        kind: Some("AsymmetricX509Cert".to_owned()),
+        usage: Some("Verify".to_owned()),
+        custom_key_identifier: None,
+        key: Some(new.der.into()),
+    }
 }
 
 /// Graph answers 404 where the app is gone, and 400 where the secret is.

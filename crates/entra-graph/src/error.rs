@@ -79,6 +79,9 @@ pub enum Error {
     /// The host could not store what it was given.
     #[error("the product could not store the client secret")]
     Host(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The vault of the app's credentials could not be read or written.
+    #[error("the vault of the app's credentials failed")]
+    Vault(#[source] Arc<dyn StdError + Send + Sync>),
     /// The application that was to be adopted is not in the tenant.
     #[error("there is no application {0} in the tenant")]
     ApplicationNotFound(ClientId),
@@ -135,6 +138,7 @@ impl Error {
             | Self::InvalidRequest(_)
             | Self::Refused(_)
             | Self::Host(_)
+            | Self::Vault(_)
             | Self::ApplicationNotFound(_) => false,
         }
     }
@@ -191,6 +195,9 @@ impl Error {
             }
             Self::Host(_) => "Look at the log of the product: it could not store the client \
                  secret. Then run the step again."
+                .to_owned(),
+            Self::Vault(_) => "Look at the log of the product: it could not read or write the \
+                 credentials that it keeps."
                 .to_owned(),
             Self::ApplicationNotFound(_) => "Compare the application (client) id with the app's \
                  overview page, and the tenant with the one in which the app is registered."

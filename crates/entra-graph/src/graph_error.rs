@@ -165,6 +165,8 @@ codes! {
     CredentialTypeNotAllowed = "CredentialTypeNotAllowedAsPerAppPolicy",
     /// A tenant's policy allows only shorter lifetimes.
     CredentialLifetimeTooLong = "CredentialInvalidLifetimeAsPerAppPolicy",
+    /// The proof with which an app rolls its own key was not accepted.
+    MissingOrMalformedProof = "Authentication_MissingOrMalformed",
     /// A key that exists cannot be changed, only removed.
     KeyNotUpdatable = "KeyNotUpdatable",
     /// The listing took too long; it must start again.

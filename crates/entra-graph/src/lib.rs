@@ -47,6 +47,7 @@
 //! | make its service principal | [`ServicePrincipals`] |
 //! | look a permission up by name | [`PermissionCatalog`] |
 //! | grant admin consent | [`Consent`] |
+//! | renew the app's own credentials before they end | [`Rotation`] |
 //! | see what a tenant's policy allows | [`Policies`] |
 //! | send twenty requests in one | [`Batch`] |
 //! | wait until what was made is visible everywhere | [`RecentlyCreated`] |
@@ -92,6 +93,7 @@ mod error;
 mod graph_error;
 mod group;
 mod iso_duration;
+mod key_proof;
 mod open_enum;
 mod organization;
 mod page;
@@ -100,7 +102,9 @@ mod permission;
 mod policy;
 mod query;
 mod replication;
+mod rotation;
 mod service_principal;
+mod token_claims;
 mod user;
 mod well_known;
 mod write_lock;
@@ -128,6 +132,7 @@ pub use error::{Error, Malformation, MalformedAnswer, Position};
 pub use graph_error::{ErrorDetail, GraphError, GraphErrorCode};
 pub use group::{Group, Groups};
 pub use iso_duration::{IsoDuration, IsoDurationError};
+pub use key_proof::KeyProof;
 pub use organization::{Organization, OrganizationInfo, VerifiedDomain};
 pub use page::{PageCursor, Pages};
 pub use permission::{
@@ -139,5 +144,10 @@ pub use policy::{
 };
 pub use query::{Filter, Literal, Order, Query};
 pub use replication::{RecentlyCreated, Replication};
+pub use rotation::{
+    CredentialKind, CredentialRecord, CredentialRole, CredentialStatus, CredentialVault, Kept,
+    MemoryVault, Obstacle, RecordError, Rotation, RotationEvent, RotationOutcome, RotationReport,
+    StoredCredential, VaultError, VaultSource,
+};
 pub use service_principal::{ServicePrincipal, ServicePrincipals};
 pub use user::{User, UserType, Users};

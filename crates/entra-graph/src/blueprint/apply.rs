@@ -18,7 +18,7 @@ impl Blueprint {
     ///
     /// It may be interrupted at any moment and called again: each step looks first at what is
     /// there, and the application is found by its key. The steps, in order: registration, App ID
-    /// URIs, service principal, consent, certificate, client secret, a last look. A client secret
+    /// URIs, service principal, consent, ownership, certificate, client secret, a last look. A client secret
     /// counts as kept only once [`LinkHost::keep_secret`] returned; one that was lost on the way
     /// is removed, and another one issued. One that ends within thirty days, or within a third of
     /// its lifetime, gets a successor and stays valid beside it.
@@ -32,7 +32,7 @@ impl Blueprint {
         if !faults.is_empty() {
             return Err(Error::Refused(faults.into()));
         }
-        let survey = self.survey(graph).await?;
+        let survey = Box::pin(self.survey(graph)).await?;
         let mut refusals = survey.plan.refusals;
         refusals.extend(survey.missing);
         if !refusals.is_empty() {
@@ -49,6 +49,7 @@ impl Blueprint {
         let application = steps.app_id_uris(application).await?;
         let service_principal_id = steps.service_principal(&client_id).await?;
         steps.consent(&service_principal_id).await?;
+        steps.ownership(&application, &service_principal_id).await?;
         steps.certificate(&application).await?;
         steps.secret(&application).await?;
         steps.last_look().await?;
@@ -241,9 +242,26 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Step 5: the certificate, beside those that are there.
+    /// Step 5: the application owns itself, where it renews its own credentials.
+    async fn ownership(
+        &self,
+        application: &Application,
+        principal: &ObjectId,
+    ) -> Result<(), Error> {
+        self.begin(5, "ownership");
+        if !self.blueprint.self_rotation || self.tenant.owns_itself == Some(true) {
+            return Ok(());
+        }
+        let (_, object_id) = ids(application)?;
+        let applications = self.graph.applications();
+        self.recent("the service principal")
+            .once_known(|| applications.add_owner(&object_id, principal))
+            .await
+    }
+
+    /// Step 6: the certificate, beside those that are there.
     async fn certificate(&self, application: &Application) -> Result<(), Error> {
-        self.begin(5, "certificate");
+        self.begin(6, "certificate");
         let Some(certificate) = &self.blueprint.certificate else {
             return Ok(());
         };
@@ -258,10 +276,10 @@ impl Steps<'_> {
             .map(drop)
     }
 
-    /// Step 6: the client secret. Interrupted issues are cleaned up; one that the product has and
+    /// Step 7: the client secret. Interrupted issues are cleaned up; one that the product has and
     /// that lasts stays, else one is issued.
     async fn secret(&self, application: &Application) -> Result<(), Error> {
-        self.begin(6, "client secret");
+        self.begin(7, "client secret");
         let Some(declared) = &self.blueprint.secret else {
             return Ok(());
         };
@@ -369,9 +387,9 @@ impl Steps<'_> {
             .await
     }
 
-    /// Step 7: the tenant shows everything, on every replica.
+    /// Step 8: the tenant shows everything, on every replica.
     async fn last_look(&self) -> Result<(), Error> {
-        self.begin(7, "last look");
+        self.begin(8, "last look");
         self.recent("what was applied")
             .until_visible(|| async {
                 let catalog = Arc::clone(&self.tenant.catalog);
@@ -399,4 +417,4 @@ impl Steps<'_> {
     }
 }
 
-const STEPS: usize = 7;
+const STEPS: usize = 8;

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Blueprint;
 use super::tenant_view::TenantView;
-use super::token_claims::TokenClaims;
+use crate::token_claims::TokenClaims;
 use crate::{
     Application, Error, GraphClient, Permission, PermissionCatalog, PermissionKind, Query,
 };

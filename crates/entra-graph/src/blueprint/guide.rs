@@ -48,6 +48,7 @@ impl fmt::Display for Guide<'_> {
         self.redirect_uris(f, &mut steps)?;
         self.app_id_uris(f, &mut steps)?;
         self.permissions(f, &mut steps)?;
+        self.ownership(f, &mut steps)?;
         self.certificate(f, &mut steps)?;
         self.secret(f, &mut steps)?;
         self.hand_back(f, &mut steps)
@@ -166,6 +167,25 @@ impl Guide<'_> {
         writeln!(
             f,
             "- Choose **Grant admin consent** and confirm. Every line must show a green *Granted*.\n"
+        )
+    }
+
+    fn ownership(&self, f: &mut fmt::Formatter<'_>, steps: &mut Steps) -> fmt::Result {
+        if !self.blueprint.self_rotation {
+            return Ok(());
+        }
+        steps.begin(f, "Let the application renew its own credential")?;
+        let client_id = match &self.blueprint.registration {
+            Registration::Adopted(client_id) => client_id.to_string(),
+            Registration::Keyed(_) => "<Application (client) ID>".to_owned(),
+        };
+        writeln!(
+            f,
+            "The portal lists no applications to choose as owners. With the Azure CLI:\n\n\
+             ```sh\n\
+             az ad app owner add --id \"{client_id}\" \\\n    \
+             --owner-object-id \"$(az ad sp show --id \"{client_id}\" --query id --output tsv)\"\n\
+             ```\n"
         )
     }
 

@@ -22,7 +22,6 @@ mod registration;
 mod secret_state;
 mod set_up_permission;
 mod tenant_view;
-mod token_claims;
 
 pub use apply::Linked;
 pub use link_host::{IssuedSecret, LinkHost, MemoryHost, Progress};
@@ -64,6 +63,7 @@ pub struct Blueprint {
     permissions: Vec<Permission>,
     secret: Option<SecretDeclaration>,
     certificate: Option<Certificate>,
+    self_rotation: bool,
     probes: Vec<Arc<dyn Probe>>,
 }
 
@@ -85,6 +85,7 @@ impl Blueprint {
             permissions: Vec::new(),
             secret: None,
             certificate: None,
+            self_rotation: false,
             probes: Vec::new(),
         }
     }
@@ -174,6 +175,18 @@ impl Blueprint {
         self
     }
 
+    /// Lets the app renew its own credentials ([`Rotation`](crate::Rotation)): it gets the
+    /// permission `Application.ReadWrite.OwnedBy`, which is for registrations that it owns, and
+    /// owns its own one alone.
+    ///
+    /// To make it so the set-up credential needs `Directory.Read.All` too.
+    #[must_use]
+    pub fn with_self_rotation(self) -> Self {
+        let mut blueprint = self.with_permission(Permission::application(MANAGE_OWNED));
+        blueprint.self_rotation = true;
+        blueprint
+    }
+
     /// Adds a check of the product's own to [`test_connection`](Self::test_connection), that its
     /// server is reachable from outside for example. It runs after the others, whatever they found.
     #[must_use]
@@ -249,4 +262,5 @@ fn portal_section(kind: PermissionKind) -> &'static str {
 }
 
 const CLIENT_ID_PLACEHOLDER: &str = "{client_id}";
-const DEFAULT_SECRET_NAME: &str = "Issued by blueprint";
+const MANAGE_OWNED: &str = "Application.ReadWrite.OwnedBy";
+pub(crate) const DEFAULT_SECRET_NAME: &str = "Issued by blueprint";

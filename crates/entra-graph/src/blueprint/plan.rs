@@ -159,6 +159,15 @@ impl Blueprint {
                 )),
             }
         }
+        if self.self_rotation {
+            match tenant.owns_itself {
+                Some(true) => {}
+                Some(false) => plan.changes.push(Change::OwnItself),
+                None => plan
+                    .notes
+                    .push("whether the application owns itself may not be read".to_owned()),
+            }
+        }
         plan.note_extra_permissions(self, tenant);
     }
 
@@ -370,6 +379,9 @@ pub enum Change {
     CreateServicePrincipal,
     /// Admin consent is granted.
     Consent(Permission),
+    /// The application becomes an owner of its own registration, so that it may renew its
+    /// credentials.
+    OwnItself,
     /// The certificate is registered beside those that are there.
     AddCertificate(Certificate),
     /// The issue of client secrets was interrupted; what is left of it is cleaned up.
@@ -412,6 +424,7 @@ impl fmt::Display for Change {
             Self::DeclarePermission(permission) => write!(f, "+ API permission {permission}"),
             Self::CreateServicePrincipal => f.write_str("+ service principal"),
             Self::Consent(permission) => write!(f, "+ admin consent to {permission}"),
+            Self::OwnItself => f.write_str("+ the application as an owner of itself"),
             Self::AddCertificate(certificate) => write!(
                 f,
                 "+ certificate {} valid until {}",

@@ -4,8 +4,8 @@ use entra_core::{Certificate, ClientId};
 
 use super::{Blueprint, Platform};
 use crate::{
-    Application, GRAPH_APP_ID, ImplicitGrantSettings, KeyCredential, PermissionCatalog,
-    PublicClientSettings, RequiredResourceAccess, SpaSettings, UnknownPermission, WebSettings,
+    Application, GRAPH_APP_ID, ImplicitGrantSettings, PermissionCatalog, PublicClientSettings,
+    RequiredResourceAccess, SpaSettings, UnknownPermission, WebSettings,
 };
 
 impl Blueprint {
@@ -158,18 +158,7 @@ pub(super) fn has_certificate(application: &Application, certificate: &Certifica
         .key_credentials
         .iter()
         .flatten()
-        .any(|key| is_certificate(key, certificate))
-}
-
-fn is_certificate(key: &KeyCredential, certificate: &Certificate) -> bool {
-    let thumbprint = certificate.thumbprint_sha1();
-    key.key
-        .as_ref()
-        .is_some_and(|key| key.as_bytes() == certificate.der())
-        || key
-            .custom_key_identifier
-            .as_ref()
-            .is_some_and(|found| found.eq_ignore_ascii_case(&thumbprint))
+        .any(|key| key.is_certificate(certificate))
 }
 
 /// A collection with what is missing in it; nothing if nothing is.

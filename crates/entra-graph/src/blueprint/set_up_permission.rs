@@ -1,7 +1,7 @@
 //! Whether the set-up credential may do what a plan wants to do.
 
-use super::token_claims::TokenClaims;
 use super::{Change, Refusal};
+use crate::token_claims::TokenClaims;
 use crate::{Error, GraphClient, PermissionKind};
 
 /// What the credential lacks for these changes. Nothing where its token cannot be read, or where a
@@ -18,8 +18,7 @@ pub(super) async fn missing(
         return Ok(Vec::new());
     };
     let mut missing: Vec<Refusal> = Vec::new();
-    for change in changes {
-        let needed = needed_for(change);
+    for needed in changes.iter().flat_map(needed_for) {
         let refusal = Refusal::SetUpPermission {
             needed: needed.to_vec(),
         };
@@ -31,16 +30,23 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// Any of these allows the change (Microsoft Learn, "Microsoft Graph permissions reference").
-fn needed_for(change: &Change) -> &'static [&'static str] {
+/// One of each group allows the change (Microsoft Learn, "Microsoft Graph permissions reference" and
+/// "Add owner").
+fn needed_for(change: &Change) -> &'static [&'static [&'static str]] {
     match change {
         Change::Consent(permission) => match permission.kind() {
-            PermissionKind::Application => &["AppRoleAssignment.ReadWrite.All"],
-            PermissionKind::Delegated => &[
+            PermissionKind::Application => &[&["AppRoleAssignment.ReadWrite.All"]],
+            PermissionKind::Delegated => &[&[
                 "DelegatedPermissionGrant.ReadWrite.All",
                 "Directory.ReadWrite.All",
-            ],
+            ]],
         },
-        _ => &["Application.ReadWrite.All", "Application.ReadWrite.OwnedBy"],
+        Change::OwnItself => &[
+            WRITE_APPLICATIONS,
+            &["Directory.Read.All", "Directory.ReadWrite.All"],
+        ],
+        _ => &[WRITE_APPLICATIONS],
     }
 }
+
+const WRITE_APPLICATIONS: &[&str] = &["Application.ReadWrite.All", "Application.ReadWrite.OwnedBy"];

@@ -21,6 +21,9 @@ pub(super) struct TenantView {
     pub(super) granted_roles: Option<BTreeSet<Permission>>,
     /// The delegated ones, likewise.
     pub(super) granted_scopes: Option<BTreeSet<Permission>>,
+    /// Whether the service principal owns the registration, where the blueprint wants that and it
+    /// may be read.
+    pub(super) owns_itself: Option<bool>,
     pub(super) notes: Vec<String>,
 }
 
@@ -42,6 +45,7 @@ impl TenantView {
             service_principal: None,
             granted_roles: Some(BTreeSet::new()),
             granted_scopes: Some(BTreeSet::new()),
+            owns_itself: Some(false),
             notes: Vec::new(),
         };
         if readable(view.read_registration(blueprint, graph).await)?.is_none() {
@@ -59,12 +63,16 @@ impl TenantView {
         let found = graph.service_principals().by_app_id(&client_id).await;
         let Some(found) = readable(found)? else {
             (view.granted_roles, view.granted_scopes) = (None, None);
+            view.owns_itself = None;
             return Ok(view);
         };
         view.service_principal = found;
         if let Some(principal) = view.service_principal.as_ref().and_then(|sp| sp.id) {
             view.granted_roles = readable(known(view.read_roles(graph, &principal).await))?;
             view.granted_scopes = readable(view.read_scopes(graph, &principal).await)?.flatten();
+            if blueprint.self_rotation {
+                view.owns_itself = readable(known(view.read_ownership(graph, &principal).await))?;
+            }
         }
         Ok(view)
     }
@@ -105,6 +113,23 @@ impl TenantView {
             }
         }
         Ok(granted)
+    }
+
+    async fn read_ownership(
+        &self,
+        graph: &GraphClient,
+        principal: &ObjectId,
+    ) -> Result<bool, Error> {
+        let Some(application) = self.application.as_ref().and_then(|app| app.id) else {
+            return Ok(false);
+        };
+        let mut owners = graph.applications().owners(&application);
+        while let Some(owner) = owners.try_next().await? {
+            if owner.id.as_ref() == Some(principal) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Nothing where the resource may not be read: a grant names it by its object id alone.

@@ -12,6 +12,7 @@ use entra_graph::{Blueprint, GraphClient, Linked, MemoryHost, Permission};
 use time::Duration;
 
 /// A tenant, and what a test reaches it with.
+#[derive(Clone)]
 pub(crate) struct LocalTenant {
     pub(crate) emulator: Emulator,
 }

@@ -1,0 +1,250 @@
+//! What a rotation tells its host: the state of each credential, and what happened.
+
+use std::fmt;
+use std::sync::Arc;
+
+use entra_core::{Finding, error_chain};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::obstacle::Obstacle;
+use super::record::StoredCredential;
+use crate::Error;
+
+/// The kind of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// A client secret.
+    Secret,
+    /// A certificate.
+    Certificate,
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret => "client secret",
+            Self::Certificate => "certificate",
+        })
+    }
+}
+
+/// What a credential is to the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CredentialRole {
+    /// It is the one that the product signs in with.
+    InUse,
+    /// It will be, once it is known everywhere.
+    Successor,
+    /// It was, still works, and will be removed.
+    Retiring,
+}
+
+/// The state of a credential, for a health page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CredentialStatus {
+    /// Its kind.
+    pub kind: CredentialKind,
+    /// What it is to the product.
+    pub role: CredentialRole,
+    /// How it is recognised, for people. Never the secret itself.
+    pub name: String,
+    /// The id within the app, as far as it is known.
+    pub key_id: Option<Uuid>,
+    /// Until when it is accepted, as far as that is known.
+    pub expires_on: Option<OffsetDateTime>,
+    /// From when on it gets a successor.
+    pub renews_on: Option<OffsetDateTime>,
+    /// Why it will not get one, as far as that can be foreseen.
+    pub obstacle: Option<Obstacle>,
+}
+
+impl CredentialStatus {
+    pub(super) fn of(stored: &StoredCredential, role: CredentialRole) -> Self {
+        Self {
+            kind: stored.kind(),
+            role,
+            name: stored.credential().describe(),
+            key_id: stored.key_id,
+            expires_on: stored.expires_on,
+            renews_on: stored.renews_on(),
+            obstacle: None,
+        }
+    }
+
+    /// The same as a finding of a connection test.
+    ///
+    /// A credential that renews itself is fine until its end comes nearer than the renewal should
+    /// have let it; one that does not is a warning from sixty days before its end on.
+    pub fn finding(&self, now: OffsetDateTime) -> Finding {
+        let check = match self.role {
+            CredentialRole::InUse => "credential renewal",
+            CredentialRole::Successor => "credential renewal (successor)",
+            CredentialRole::Retiring => "credential renewal (retiring)",
+        };
+        let Some(end) = self.expires_on else {
+            return Finding::skipped(check, format!("{}: its end may not be read", self.name));
+        };
+        let days = (end - now).whole_days();
+        let detail = format!("{} is valid until {} ({days} days)", self.name, end.date());
+        if self.role != CredentialRole::InUse {
+            return Finding::passed(check, detail);
+        }
+        let finding = if end <= now {
+            Finding::failed(check, format!("{} expired on {}", self.name, end.date()))
+        } else {
+            match &self.obstacle {
+                Some(_) if days < FIRST_WARNING => Finding::warning(check, detail),
+                None if self.is_late(now) => Finding::warning(check, detail),
+                _ => Finding::passed(check, detail),
+            }
+        };
+        match &self.obstacle {
+            Some(obstacle) => finding.with_remedy(obstacle.remedy()),
+            None => finding,
+        }
+    }
+
+    /// Whether half of the time in which it should have got a successor has passed.
+    fn is_late(&self, now: OffsetDateTime) -> bool {
+        match (self.renews_on, self.expires_on) {
+            (Some(renews_on), Some(end)) => now - renews_on > (end - renews_on) / 2,
+            _ => false,
+        }
+    }
+}
+
+/// What happened to the credentials. `Display` says it to people.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum RotationEvent {
+    /// The credential in use ends soon. It is told once for each of 60, 30, 14, 7 and 1 days, also
+    /// after a restart.
+    Expiring {
+        /// The credential.
+        credential: CredentialStatus,
+        /// Which of the numbers of days it is.
+        days: u16,
+    },
+    /// The credential in use has ended.
+    Expired {
+        /// The credential.
+        credential: CredentialStatus,
+    },
+    /// A successor took over. The old one works on for a while.
+    Rotated {
+        /// The one that was replaced.
+        old: CredentialStatus,
+        /// The one in use from now on.
+        new: CredentialStatus,
+    },
+    /// A credential that was replaced is removed.
+    Removed {
+        /// The credential.
+        credential: CredentialStatus,
+    },
+    /// A credential that was replaced could not be removed, and an administrator has to.
+    Left {
+        /// The credential.
+        credential: CredentialStatus,
+        /// Why.
+        obstacle: Obstacle,
+    },
+    /// A look failed, and will be repeated. The credential that was in use still is.
+    Failed {
+        /// Why.
+        error: Arc<Error>,
+    },
+    /// The app cannot renew its credential, and an administrator has to act before the credential
+    /// ends. It is told once per obstacle, and again at 60, 30, 14, 7 and 1 days.
+    CannotRotate {
+        /// The credential: its `expires_on` is by when.
+        credential: CredentialStatus,
+        /// Why, with the [steps](Obstacle::remedy).
+        obstacle: Obstacle,
+    },
+}
+
+impl fmt::Display for RotationEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expiring { credential, .. } => {
+                write!(
+                    f,
+                    "{} ends on {}",
+                    credential.name,
+                    Date(credential.expires_on)
+                )
+            }
+            Self::Expired { credential } => {
+                write!(
+                    f,
+                    "{} ended on {}",
+                    credential.name,
+                    Date(credential.expires_on)
+                )
+            }
+            Self::Rotated { old, new } => write!(
+                f,
+                "{} took over from {} and is valid until {}",
+                new.name,
+                old.name,
+                Date(new.expires_on)
+            ),
+            Self::Removed { credential } => write!(f, "{} was removed", credential.name),
+            Self::Left {
+                credential,
+                obstacle,
+            } => write!(
+                f,
+                "{} is not in use any more and stays: {obstacle}. {}",
+                credential.name,
+                obstacle.remedy()
+            ),
+            Self::Failed { error } => write!(
+                f,
+                "the credentials could not be looked after: {}. {}",
+                error_chain(error.as_ref()),
+                error.admin_hint()
+            ),
+            Self::CannotRotate {
+                credential,
+                obstacle,
+            } => write!(
+                f,
+                "{} ends on {} and cannot be renewed: {obstacle}. {}",
+                credential.name,
+                Date(credential.expires_on),
+                obstacle.remedy()
+            ),
+        }
+    }
+}
+
+/// A date, for people.
+struct Date(Option<OffsetDateTime>);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(end) => write!(f, "{}", end.date()),
+            None => f.write_str("a day that may not be read"),
+        }
+    }
+}
+
+/// The days before the end at which to warn; zero is the end.
+pub(super) const THRESHOLDS: [u16; 6] = [60, 30, 14, 7, 1, 0];
+const FIRST_WARNING: i64 = 60;
+
+/// The threshold that a credential has reached.
+pub(super) fn threshold(end: OffsetDateTime, now: OffsetDateTime) -> Option<u16> {
+    let left = end - now;
+    THRESHOLDS
+        .into_iter()
+        .filter(|days| left <= time::Duration::days(i64::from(*days)))
+        .min()
+}
