@@ -126,10 +126,10 @@ impl ConfidentialClient {
     /// A refusal is remembered for as long as the service asks for, or for half a minute where
     /// somebody has to mend it first; other credentials, and a request that
     /// [bypasses the cache](TokenRequest::bypassing_cache), are tried at once.
-    pub fn token(
-        &self,
-        request: &TokenRequest,
-    ) -> impl Future<Output = Result<AccessToken, Error>> + Send {
+    pub fn token<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+    ) -> impl Future<Output = Result<AccessToken, Error>> + Send + 'a {
         self.inner.token(request)
     }
 

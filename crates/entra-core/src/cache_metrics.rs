@@ -41,6 +41,7 @@ pub(crate) struct Counters {
 struct Stripe(AtomicU64);
 
 impl Counters {
+    #[inline]
     pub(crate) fn hit(&self) {
         if let Some(Stripe(count)) = self.hits.get(stripe()) {
             // Not one step, because that is slower than all the rest of a hit: two threads of one
@@ -80,20 +81,23 @@ impl Counters {
 }
 
 /// The stripe of this thread.
+#[inline]
 fn stripe() -> usize {
     thread_local! {
-        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+        static STRIPE: Cell<usize> = const { Cell::new(STRIPES) };
     }
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-    STRIPE.with(|stripe| match stripe.get() {
-        usize::MAX => {
-            let new = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-            stripe.set(new);
-            new
+    STRIPE.with(|stripe| {
+        if stripe.get() == STRIPES {
+            stripe.set(next_stripe());
         }
-        known => known,
+        stripe.get()
     })
+}
+
+#[cold]
+fn next_stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES
 }
 
 const STRIPES: usize = 8;

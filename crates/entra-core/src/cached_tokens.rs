@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -46,6 +48,8 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
 /// The tokens of one source.
 pub(crate) struct CachedTokens<S> {
     source: S,
+    /// The source's. A hit is faster where it stands here.
+    clock: Arc<dyn Clock>,
     slots: TokenSlots,
     shared: Option<SharedTokens>,
     counters: Counters,
@@ -54,6 +58,7 @@ pub(crate) struct CachedTokens<S> {
 impl<S: TokenSource> CachedTokens<S> {
     pub(crate) fn new(source: S, capacity: usize, shared: Option<SharedTokens>) -> Self {
         Self {
+            clock: Arc::clone(source.clock()),
             source,
             slots: TokenSlots::new(capacity),
             shared,
@@ -74,20 +79,17 @@ impl<S: TokenSource> CachedTokens<S> {
     }
 
     /// A token from the cache, or from the source.
-    #[inline]
-    pub(crate) async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
-        if !request.bypasses_cache()
-            && let Some(token) = self.cached(request)
-        {
-            return Ok(token);
+    pub(crate) fn token<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a, S> {
+        TokenFuture {
+            tokens: self,
+            request,
+            miss: None,
         }
-        // The rare path is boxed, so that the future of a hit stays small.
-        Box::pin(self.miss(request)).await
     }
 
     async fn miss(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
         self.source.admit(request)?;
-        let slot = self.slots.slot(request, self.source.clock().unix_time());
+        let slot = self.slots.slot(request, self.clock.unix_time());
         if slot.current.load().is_none() {
             slot.challenge_answered().await;
         }
@@ -97,20 +99,21 @@ impl<S: TokenSource> CachedTokens<S> {
     /// The cached token, if there is one that needs no refresh yet. No I/O, no lock.
     #[inline]
     pub(crate) fn cached(&self, request: &TokenRequest) -> Option<AccessToken> {
-        let now = self.source.clock().unix_time();
+        let now = self.clock.unix_time();
         let token = self.slots.read(request, now, |slot| {
             AccessToken::leased(slot.current.load())
         })??;
-        (now < token.data().fresh_until_unix()).then(|| {
-            self.counters.hit();
-            token
-        })
+        if now >= token.data().fresh_until_unix() {
+            return None;
+        }
+        self.counters.hit();
+        Some(token)
     }
 
     /// The service refused this token: it is not returned again.
     pub(crate) fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
         // Another process may offer the refused token later, so a slot is made to remember it.
-        let now = self.source.clock().unix_time();
+        let now = self.clock.unix_time();
         let slot = self.slots.slot(request, now);
         slot.invalidate(token);
         if request.claims().is_some() {
@@ -121,7 +124,7 @@ impl<S: TokenSource> CachedTokens<S> {
 
     /// Puts a token in that came from elsewhere.
     pub(crate) fn insert(&self, request: &TokenRequest, data: Arc<TokenData>) -> AccessToken {
-        let slot = self.slots.slot(request, self.source.clock().unix_time());
+        let slot = self.slots.slot(request, self.clock.unix_time());
         slot.current.store(Some(Arc::clone(&data)));
         AccessToken::shared(data)
     }
@@ -159,7 +162,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 // A failure is logged and tried again after the hold-off.
                 let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
             }
-            self.source.clock().sleep(REFRESH_TICK).await;
+            self.clock.sleep(REFRESH_TICK).await;
         }
     }
 
@@ -227,7 +230,7 @@ impl<S: TokenSource> CachedTokens<S> {
                 let wait = hold_back(&error);
                 *outcome = Some(Failure {
                     error: error.clone(),
-                    until: self.source.clock().monotonic().saturating_add(wait),
+                    until: self.clock.monotonic().saturating_add(wait),
                     generation,
                 });
                 match slot.valid_at(self.now()) {
@@ -255,7 +258,7 @@ impl<S: TokenSource> CachedTokens<S> {
     fn still_refused(&self, failure: &Failure) -> Option<Error> {
         let left = failure
             .until
-            .checked_sub(self.source.clock().monotonic())
+            .checked_sub(self.clock.monotonic())
             .filter(|left| !left.is_zero())?;
         (failure.generation == self.source.generation())
             .then(|| failure.error.clone().with_retry_after(left))
@@ -270,7 +273,7 @@ impl<S: TokenSource> CachedTokens<S> {
     ) -> Option<TokenData> {
         let shared = self.shared.as_ref()?;
         let owner = self.source.owner(request)?;
-        let data = shared.load(&owner, &**self.source.clock()).await?;
+        let data = shared.load(&owner, &*self.clock).await?;
         let is_fresh = self.now().saturating_add(lead) < data.fresh_until();
         (is_fresh && !slot.was_refused(&data)).then(|| {
             self.counters.shared_hit();
@@ -282,7 +285,7 @@ impl<S: TokenSource> CachedTokens<S> {
         let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
             return;
         };
-        let clock = &**self.source.clock();
+        let clock = &*self.clock;
         shared.store(&owner, data, clock).await;
         if request.claims().is_some()
             && let Some(owner) = self.source.owner(&request.without_claims())
@@ -292,7 +295,38 @@ impl<S: TokenSource> CachedTokens<S> {
     }
 
     fn now(&self) -> OffsetDateTime {
-        self.source.clock().now()
+        self.clock.now()
+    }
+}
+
+/// A token on its way. A hit is found at the first poll and moves three words; what a miss needs is
+/// made only then.
+pub(crate) struct TokenFuture<'a, S> {
+    tokens: &'a CachedTokens<S>,
+    request: &'a TokenRequest,
+    miss: Option<Miss<'a>>,
+}
+
+type Miss<'a> = Pin<Box<dyn Future<Output = Result<AccessToken, Error>> + Send + 'a>>;
+
+impl<S: TokenSource> Future for TokenFuture<'_, S> {
+    type Output = Result<AccessToken, Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self {
+            tokens, request, ..
+        } = *self;
+        if self.miss.is_none()
+            && !request.bypasses_cache()
+            && let Some(token) = tokens.cached(request)
+        {
+            return Poll::Ready(Ok(token));
+        }
+        let miss = self
+            .miss
+            .get_or_insert_with(|| Box::pin(tokens.miss(request)));
+        miss.as_mut().poll(context)
     }
 }
 

@@ -26,6 +26,10 @@ use url::{Host, Url};
 pub struct RedisOptions {
     pub(super) host: String,
     pub(super) port: u16,
+    #[cfg_attr(
+        not(feature = "redis-tls"),
+        expect(dead_code, reason = "without the feature it is refused")
+    )]
     pub(super) tls: bool,
     pub(super) database: u32,
     pub(super) user: Option<String>,
