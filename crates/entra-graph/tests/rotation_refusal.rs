@@ -221,9 +221,13 @@ async fn a_clock_that_is_ahead_renews_nothing_too_early_and_in_the_right_time() 
         let authority = product.tenant.authority();
         ConfidentialClient::new(authority, product.client_id, credentials, pipeline).unwrap()
     };
-    let rotation = product.rotation_of(ahead(350), product.vault.clone());
-    let report = rotation.rotate_if_due().await.unwrap();
-    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    // Fifty and fifteen days before the end, by this clock.
+    for days in [315, 350] {
+        let rotation = product.rotation_of(ahead(days), product.vault.clone());
+        let report = rotation.rotate_if_due().await.unwrap();
+        assert_eq!(report.outcome, RotationOutcome::NotDue);
+    }
+    assert_eq!(product.happened(), <[String; 0]>::default());
 
     product.days(340);
     let rotation = product.rotation_of(ahead(-3), product.vault.clone());
@@ -275,7 +279,7 @@ async fn a_vault_that_fails_at_any_write_costs_no_sign_in() {
                 _ => rotation,
             };
             let mut failures = 0;
-            for _ in 0..5 {
+            for _ in 0..7 {
                 failures += usize::from(rotation.rotate_if_due().await.is_err());
                 assert!(product.signs_in().await, "{kind:?} {write}");
                 product.days(1);
@@ -358,6 +362,33 @@ async fn what_may_not_be_removed_is_left_to_an_administrator() {
     product.days(1);
     rotation.rotate_if_due().await.unwrap();
     assert_eq!(product.happened(), <[String; 0]>::default());
+}
+
+#[tokio::test]
+async fn a_successor_that_was_deleted_is_told_before_the_old_one_is_removed() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    let rotation = product.rotation();
+    rotation.rotate_now().await.unwrap();
+    let successor = product.vault.record().current().key_id().unwrap();
+    let graph = product.tenant.setup_graph();
+    let applications = graph.applications();
+    applications
+        .remove_password(&product.object_id, &successor)
+        .await
+        .unwrap();
+    product.days(3);
+    let report = rotation.rotate_if_due().await.unwrap();
+    let kind = TokenErrorKind::SecretInvalid;
+    let obstacle = Obstacle::Refused { kind };
+    assert_eq!(
+        report.outcome,
+        RotationOutcome::CannotRotate(obstacle.clone())
+    );
+    assert_eq!(
+        product.happened(),
+        ["Rotated".to_owned(), format!("CannotRotate {obstacle}")]
+    );
+    assert!(product.signs_in().await);
 }
 
 /// A vault whose n-th write fails.

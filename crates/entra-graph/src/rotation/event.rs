@@ -248,3 +248,72 @@ pub(super) fn threshold(end: OffsetDateTime, now: OffsetDateTime) -> Option<u16>
         .filter(|days| left <= time::Duration::days(i64::from(*days)))
         .min()
 }
+
+#[cfg(test)]
+mod tests {
+    use entra_core::{ClientSecret, Outcome};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const END: OffsetDateTime = datetime!(2026-07-01 00:00 UTC);
+
+    #[test]
+    fn a_threshold_is_reached_to_the_day() {
+        for (days, expected) in [
+            (61, None),
+            (60, Some(60)),
+            (31, Some(60)),
+            (30, Some(30)),
+            (8, Some(14)),
+            (7, Some(7)),
+            (2, Some(7)),
+            (1, Some(1)),
+            (0, Some(0)),
+            (-5, Some(0)),
+        ] {
+            let now = END - time::Duration::days(days);
+            assert_eq!(threshold(END, now), expected, "{days}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_reads_by_when_to_do_what() {
+        let secret = ClientSecret::parse("canary~secret").unwrap();
+        let stored = StoredCredential::secret(secret).with_end(END);
+        let event = RotationEvent::CannotRotate {
+            credential: CredentialStatus::of(&stored, CredentialRole::InUse),
+            obstacle: Obstacle::NotOwner,
+        };
+        // `printf %s 'canary~secret' | sha256sum`
+        assert_eq!(
+            event.to_string(),
+            "client secret with fingerprint 33357e2b ends on 2026-07-01 and cannot be renewed: the \
+             app may change registrations that it owns, and does not own its own. Make the app's \
+             service principal an owner of its registration, by applying the blueprint again or \
+             with az ad app owner add; or, each time, make a new credential under App \
+             registrations > Certificates & secrets, and enter it in the product."
+        );
+        assert!(!format!("{event:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_finding_warns_where_nobody_renews() {
+        let secret = ClientSecret::parse("canary~secret").unwrap();
+        let stored = StoredCredential::secret(secret);
+        let mut status = CredentialStatus::of(&stored, CredentialRole::InUse);
+        let outcome = |status: &CredentialStatus, days| {
+            let finding = status.finding(END - time::Duration::days(days));
+            (finding.outcome, finding.remedy.is_some())
+        };
+        assert_eq!(outcome(&status, 1), (Outcome::Skipped, false));
+        status.expires_on = Some(END);
+        status.renews_on = Some(END - time::Duration::days(30));
+        assert_eq!(outcome(&status, 16), (Outcome::Passed, false));
+        assert_eq!(outcome(&status, 14), (Outcome::Warning, false));
+        status.obstacle = Some(Obstacle::NotOwner);
+        assert_eq!(outcome(&status, 61), (Outcome::Passed, true));
+        assert_eq!(outcome(&status, 59), (Outcome::Warning, true));
+        assert_eq!(outcome(&status, 0), (Outcome::Failed, true));
+    }
+}

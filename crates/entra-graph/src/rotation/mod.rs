@@ -1,5 +1,6 @@
 //! Credentials that never expire in a customer's face: watched, renewed with overlap, replaced.
 
+mod aftercare;
 mod attempt;
 mod event;
 mod obstacle;
@@ -7,6 +8,7 @@ mod own_application;
 mod pass;
 mod record;
 mod record_document;
+mod renewal;
 mod vault;
 
 pub use event::{CredentialKind, CredentialRole, CredentialStatus, RotationEvent};
@@ -99,7 +101,7 @@ impl Rotation {
             secret_name: DEFAULT_SECRET_NAME.to_owned(),
             secret_lifetime: Duration::days(180),
             certificate: None,
-            grace: Duration::DAY,
+            grace: Duration::days(2),
             listener: None,
             holder: Uuid::new_v4(),
             turn: Mutex::default(),
@@ -138,8 +140,8 @@ impl Rotation {
         self
     }
 
-    /// Keeps what was replaced for this long; one day by default. Other processes that sign in
-    /// with it have that time to notice.
+    /// Keeps what was replaced for this long; two days by default. Other processes that sign in
+    /// with it have that time to notice: longer than from one look to the next.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;

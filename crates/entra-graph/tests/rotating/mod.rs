@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// A product that is linked.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Product {
     pub(crate) tenant: LocalTenant,
     pub(crate) client_id: ClientId,
