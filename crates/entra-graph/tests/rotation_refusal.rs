@@ -174,10 +174,10 @@ async fn the_policy_of_the_app_takes_the_place_of_the_tenants() {
 }
 
 #[tokio::test]
-async fn a_registration_that_was_deleted_is_told() {
+async fn a_registration_that_was_deleted_is_told_at_once() {
     let product = Product::link(LocalTenant::new(), Kind::Secret).await;
     let graph = product.tenant.setup_graph();
-    let rotation = product.rotation().to_certificate();
+    let rotation = product.rotation();
     graph
         .applications()
         .delete(&product.object_id)
@@ -365,9 +365,10 @@ async fn what_may_not_be_removed_is_left_to_an_administrator() {
 }
 
 #[tokio::test]
-async fn a_successor_that_was_deleted_is_told_before_the_old_one_is_removed() {
+async fn where_the_new_credential_was_deleted_the_old_one_is_in_use_again() {
     let product = Product::link(LocalTenant::new(), Kind::Secret).await;
     let rotation = product.rotation();
+    let old = product.vault.record().current().credential();
     rotation.rotate_now().await.unwrap();
     let successor = product.vault.record().current().key_id().unwrap();
     let graph = product.tenant.setup_graph();
@@ -376,6 +377,32 @@ async fn a_successor_that_was_deleted_is_told_before_the_old_one_is_removed() {
         .remove_password(&product.object_id, &successor)
         .await
         .unwrap();
+    product.days(3);
+    let report = rotation.rotate_if_due().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    assert_eq!(product.happened(), ["Rotated", "FellBack"]);
+    let record = product.vault.record();
+    assert_eq!(record.current().credential(), old);
+    assert_eq!(record.credentials().iter().count(), 1);
+    assert!(product.signs_in().await);
+    // It is renewed like any other.
+    product.days(150);
+    assert_eq!(outcome(&product).await, RotationOutcome::Rotated);
+}
+
+#[tokio::test]
+async fn where_both_were_deleted_an_administrator_is_told() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    let rotation = product.rotation();
+    rotation.rotate_now().await.unwrap();
+    let graph = product.tenant.setup_graph();
+    for secret in product.secrets().await {
+        let removed = graph
+            .applications()
+            .remove_password(&product.object_id, &secret.key_id.unwrap())
+            .await;
+        removed.unwrap();
+    }
     product.days(3);
     let report = rotation.rotate_if_due().await.unwrap();
     let kind = TokenErrorKind::SecretInvalid;
@@ -388,7 +415,6 @@ async fn a_successor_that_was_deleted_is_told_before_the_old_one_is_removed() {
         product.happened(),
         ["Rotated".to_owned(), format!("CannotRotate {obstacle}")]
     );
-    assert!(product.signs_in().await);
 }
 
 /// A vault whose n-th write fails.

@@ -6,7 +6,7 @@ use super::event::{CredentialRole, CredentialStatus, RotationEvent, threshold};
 use super::obstacle::Obstacle;
 use super::own_application::{OwnApplication, Stop};
 use super::pass::Pass;
-use super::record::{Retiring, StoredCredential};
+use super::record::{Retiring, Stage, StoredCredential};
 
 impl Pass<'_> {
     pub(super) async fn tidy(&mut self) -> Result<(), Stop> {
@@ -45,7 +45,10 @@ impl Pass<'_> {
         let now = self.now();
         while let Some(old) = self.first_to_remove(now) {
             // The last moment to notice that its successor does not work.
-            self.check(&self.kept.record.current.credential()).await?;
+            let current = self.kept.record.current.credential();
+            if self.is_accepted(&current).await?.is_none() {
+                return self.fall_back().await;
+            }
             let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
             let event = match self.remove(&old.credential).await {
                 Ok(()) => RotationEvent::Removed { credential },
@@ -65,6 +68,32 @@ impl Pass<'_> {
             self.rotation.tell(&event);
         }
         Ok(())
+    }
+
+    /// The newest one that still works takes its place again; it gets another successor when it is
+    /// due.
+    async fn fall_back(&mut self) -> Result<(), Stop> {
+        for old in self.kept.record.retiring.clone() {
+            let credential = old.credential.credential();
+            if self.is_accepted(&credential).await?.is_none() {
+                continue;
+            }
+            let failed = CredentialStatus::of(&self.kept.record.current, CredentialRole::Retiring);
+            let restored = CredentialStatus::of(&old.credential, CredentialRole::InUse);
+            let now = self.now();
+            self.commit(|record| {
+                let failed = std::mem::replace(&mut record.current, old.credential);
+                record.leftovers.extend(Stage::Added(failed).leftover(now));
+                let is_kept = |old: &Retiring| old.credential.credential() != credential;
+                record.retiring.retain(is_kept);
+            })
+            .await?;
+            self.adopt();
+            self.rotation
+                .tell(&RotationEvent::FellBack { failed, restored });
+            return Ok(());
+        }
+        self.check(&self.kept.record.current.credential()).await
     }
 
     async fn remove(&self, old: &StoredCredential) -> Result<(), Stop> {

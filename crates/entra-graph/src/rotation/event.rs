@@ -141,6 +141,14 @@ pub enum RotationEvent {
         /// The one in use from now on.
         new: CredentialStatus,
     },
+    /// The credential in use is not accepted any more, and the one before it took its place again:
+    /// somebody removed the new one.
+    FellBack {
+        /// The one that is not accepted.
+        failed: CredentialStatus,
+        /// The one in use from now on.
+        restored: CredentialStatus,
+    },
     /// A credential that was replaced is removed.
     Removed {
         /// The credential.
@@ -193,6 +201,11 @@ impl fmt::Display for RotationEvent {
                 new.name,
                 old.name,
                 Date(new.expires_on)
+            ),
+            Self::FellBack { failed, restored } => write!(
+                f,
+                "{} is not accepted any more; {} is in use again",
+                failed.name, restored.name
             ),
             Self::Removed { credential } => write!(f, "{} was removed", credential.name),
             Self::Left {

@@ -19,8 +19,10 @@ impl Pass<'_> {
             return Ok(true);
         }
         let own = match self.own().await {
-            Err(Stop::Obstacle(obstacle)) if !force && !self.is_due() => {
-                // It is told when it matters.
+            // That the app cannot sign in matters now, all else when the end comes nearer.
+            Err(Stop::Obstacle(obstacle))
+                if !force && !self.is_due() && !matches!(obstacle, Obstacle::Refused { .. }) =>
+            {
                 tracing::debug!(%obstacle, "the credential will not be renewed");
                 return Ok(false);
             }
