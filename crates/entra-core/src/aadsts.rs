@@ -34,6 +34,8 @@ pub enum TokenErrorKind {
     CertificateNotAuthorized,
     /// The user's assertion of an on-behalf-of request is invalid or expired.
     UserAssertionExpired,
+    /// The user's assertion of an on-behalf-of request is for another application.
+    UserAssertionAudience,
     /// The app is disabled.
     AppDisabled,
     /// The app is not in this tenant.
@@ -312,6 +314,15 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
+        &[500131],
+        row(
+            Kind::UserAssertionAudience,
+            Configuration,
+            "The user's token was issued for another API. The program in front has to ask for a \
+             token with a scope of this app.",
+        ),
+    ),
+    (
         &[7000112],
         row(
             Kind::AppDisabled,
@@ -374,7 +385,7 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[650057, 500011, 50001, 650052, 650054, 65005],
+        &[650057, 500011, 50001, 650052, 650053, 650054, 65005],
         propagating(
             Kind::ResourceNotAvailable,
             AdminAction,
@@ -392,7 +403,9 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[50011, 700054, 70005, 9002313, 900971],
+        &[
+            50011, 500112, 700054, 70005, 9002313, 9002326, 9002327, 900971,
+        ],
         row(
             Kind::RegistrationMismatch,
             AdminAction,
@@ -557,7 +570,9 @@ const TABLE: &[(&[u32], Explanation)] = &[
         ),
     ),
     (
-        &[700229, 70021, 700211, 700212, 700213],
+        &[
+            700229, 70021, 70025, 700211, 700212, 700213, 700214, 7000272, 7002137, 7002138,
+        ],
         propagating(
             Kind::FederatedCredential,
             AdminAction,

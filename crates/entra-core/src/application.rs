@@ -126,8 +126,11 @@ impl ConfidentialClient {
     /// A refusal is remembered for as long as the service asks for, or for half a minute where
     /// somebody has to mend it first; other credentials, and a request that
     /// [bypasses the cache](TokenRequest::bypassing_cache), are tried at once.
-    pub async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
-        self.inner.token(request).await
+    pub fn token(
+        &self,
+        request: &TokenRequest,
+    ) -> impl Future<Output = Result<AccessToken, Error>> + Send {
+        self.inner.token(request)
     }
 
     /// The cached token, if there is one that needs no refresh yet. It does no I/O and takes no

@@ -74,19 +74,28 @@ impl<S: TokenSource> CachedTokens<S> {
     }
 
     /// A token from the cache, or from the source.
+    #[inline]
     pub(crate) async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
         if !request.bypasses_cache()
             && let Some(token) = self.cached(request)
         {
             return Ok(token);
         }
+        // The rare path is boxed, so that the future of a hit stays small.
+        Box::pin(self.miss(request)).await
+    }
+
+    async fn miss(&self, request: &TokenRequest) -> Result<AccessToken, Error> {
         self.source.admit(request)?;
         let slot = self.slots.slot(request, self.source.clock().unix_time());
-        // The rare path is boxed, so that the future of a hit stays small.
-        Box::pin(self.renew(&slot, request, time::Duration::ZERO)).await
+        if slot.current.load().is_none() {
+            slot.challenge_answered().await;
+        }
+        self.renew(&slot, request, time::Duration::ZERO).await
     }
 
     /// The cached token, if there is one that needs no refresh yet. No I/O, no lock.
+    #[inline]
     pub(crate) fn cached(&self, request: &TokenRequest) -> Option<AccessToken> {
         let now = self.source.clock().unix_time();
         let token = self.slots.read(request, now, |slot| {
@@ -102,7 +111,12 @@ impl<S: TokenSource> CachedTokens<S> {
     pub(crate) fn invalidate(&self, request: &TokenRequest, token: &AccessToken) {
         // Another process may offer the refused token later, so a slot is made to remember it.
         let now = self.source.clock().unix_time();
-        self.slots.slot(request, now).invalidate(token);
+        let slot = self.slots.slot(request, now);
+        slot.invalidate(token);
+        if request.claims().is_some() {
+            let plain = self.slots.slot(&request.without_claims(), now);
+            plain.is_challenged(&slot);
+        }
     }
 
     /// Puts a token in that came from elsewhere.
@@ -256,9 +270,8 @@ impl<S: TokenSource> CachedTokens<S> {
     ) -> Option<TokenData> {
         let shared = self.shared.as_ref()?;
         let owner = self.source.owner(request)?;
-        let now = self.now();
-        let data = shared.load(&owner, now).await?;
-        let is_fresh = now.saturating_add(lead) < data.fresh_until();
+        let data = shared.load(&owner, &**self.source.clock()).await?;
+        let is_fresh = self.now().saturating_add(lead) < data.fresh_until();
         (is_fresh && !slot.was_refused(&data)).then(|| {
             self.counters.shared_hit();
             data.trailing_by(trail())
@@ -269,11 +282,12 @@ impl<S: TokenSource> CachedTokens<S> {
         let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
             return;
         };
-        shared.store(&owner, data, self.now()).await;
+        let clock = &**self.source.clock();
+        shared.store(&owner, data, clock).await;
         if request.claims().is_some()
             && let Some(owner) = self.source.owner(&request.without_claims())
         {
-            shared.store(&owner, data, self.now()).await;
+            shared.store(&owner, data, clock).await;
         }
     }
 
@@ -304,6 +318,8 @@ fn hold_back(error: &Error) -> Duration {
             RetryClass::Transient | RetryClass::Throttled => Duration::ZERO,
             _ => HOLD_BACK,
         },
+        // Looking for a service that is not there takes time.
+        Error::NotAvailable { .. } => HOLD_BACK,
         _ => Duration::ZERO,
     }
 }

@@ -221,7 +221,7 @@ impl ClientCredential {
                 .assertion(audience)
                 .await
                 .map(Proof::Assertion)
-                .map_err(|error| Error::Credential(error.into())),
+                .map_err(assertion_error),
         }
     }
 }
@@ -297,6 +297,14 @@ struct Claims<'a> {
     iat: i64,
     nbf: i64,
     exp: i64,
+}
+
+/// That an assertion cannot be had on this machine must not be lost among the failures.
+fn assertion_error(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    match error.downcast_ref::<Error>() {
+        Some(own @ Error::NotAvailable { .. }) => own.clone(),
+        _ => Error::Credential(error.into()),
+    }
 }
 
 fn sign_assertion(

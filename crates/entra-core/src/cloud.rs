@@ -157,6 +157,18 @@ impl Cloud {
         self.0.aliases.iter().map(AsRef::as_ref)
     }
 
+    /// The audience of an assertion that is exchanged for a token of an application (Microsoft
+    /// Learn, "Configure an application to trust a managed identity"). The sovereign clouds'
+    /// audiences are not documented.
+    pub fn token_exchange_audience(&self) -> Option<&'static str> {
+        match self.name() {
+            "public" | "custom" => Some("api://AzureADTokenExchange"),
+            "us-government" | "us-government-dod" => Some("api://AzureADTokenExchangeUSGov"),
+            "china" => Some("api://AzureADTokenExchangeChina"),
+            _ => None,
+        }
+    }
+
     /// The certificate authorities to trust beside those of the system, in PEM.
     pub fn root_ca_pem(&self) -> Option<&str> {
         self.0.root_ca.as_deref()
@@ -238,6 +250,15 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+/// Whether a URL leads to an address that a machine in Azure hands its own tokens out at:
+/// link-local (RFC 3927), or private (RFC 1918), where App Service on Linux has it.
+pub(crate) fn is_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_link_local() || address.is_private(),
+        _ => false,
     }
 }
 

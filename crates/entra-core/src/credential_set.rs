@@ -159,7 +159,7 @@ impl CredentialsInUse {
 pub(crate) fn is_credential_error(error: &Error) -> bool {
     match error {
         Error::Token(error) => error.class() == RetryClass::Credential,
-        Error::Certificate(_) | Error::Credential(_) => true,
+        Error::Certificate(_) | Error::Credential(_) | Error::NotAvailable { .. } => true,
         _ => false,
     }
 }

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::OffsetDateTime;
 
-use crate::{CertificateError, Operation, RetryClass, TokenError, TransportError, retry};
+use crate::{
+    CertificateError, ManagedIdentityError, Operation, RetryClass, TokenError, TransportError,
+    WorkloadIdentityError, retry,
+};
 
 /// Why a call failed. No variant carries a secret, a token or a request's body.
 ///
@@ -63,6 +66,18 @@ pub enum Error {
     /// The host's own source of assertions or tokens failed.
     #[error("the host's own credential failed")]
     Credential(#[source] Arc<dyn StdError + Send + Sync>),
+    /// The machine lacks what the credential needs: nobody refused anything, and another
+    /// credential may do ([`CredentialChain`](crate::CredentialChain)).
+    #[error("{credential} is not available here")]
+    NotAvailable {
+        /// What kind of credential it is, for example `managed identity`.
+        credential: &'static str,
+        /// What is missing.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// None of several credentials yielded a token. The reasons are told in their order.
+    #[error("no credential yielded a token: {}", in_one_line(.0))]
+    NoCredential(Arc<[Self]>),
     /// A request cannot be made as asked: a wrong URL, a grant that does not fit the tenant.
     #[error("{0}")]
     InvalidRequest(&'static str),
@@ -77,7 +92,11 @@ impl Error {
             Self::Token(error) => error.is_retryable(),
             Self::Response(response) => is_transient(response.status),
             Self::Malformed { status, .. } => is_transient(*status),
-            Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => false,
+            Self::NoCredential(reasons) => reasons.iter().any(Self::is_retryable),
+            Self::Certificate(_)
+            | Self::Credential(_)
+            | Self::NotAvailable { .. }
+            | Self::InvalidRequest(_) => false,
         }
     }
 
@@ -130,7 +149,11 @@ impl Error {
             | Self::Malformed { ids, .. } => Some(ids),
             Self::Token(error) => Some(&error.ids),
             Self::Response(response) => Some(&response.ids),
-            Self::Certificate(_) | Self::Credential(_) | Self::InvalidRequest(_) => None,
+            Self::Certificate(_)
+            | Self::Credential(_)
+            | Self::NotAvailable { .. }
+            | Self::NoCredential(_)
+            | Self::InvalidRequest(_) => None,
         }
     }
 
@@ -155,9 +178,13 @@ impl Error {
             ),
             Self::Malformed { host, .. } => malformed_hint(host),
             Self::Certificate(error) => error.admin_hint().to_owned(),
-            Self::Credential(_) => {
-                "Look at the log of the product: its own source of credentials failed.".to_owned()
+            Self::Credential(source) | Self::NotAvailable { source, .. } => {
+                credential_hint(&**source).to_owned()
             }
+            Self::NoCredential(reasons) => match reasons.first() {
+                Some(reason) => reason.admin_hint(),
+                None => "Set a credential up.".to_owned(),
+            },
             Self::InvalidRequest(_) => "Correct the settings of the connection.".to_owned(),
         }
     }
@@ -226,6 +253,8 @@ pub struct ErrorResponse {
     pub claims: Option<String>,
     /// The service's time of day.
     pub date: Option<OffsetDateTime>,
+    /// What the service wants to be shown (RFC 9110 11.6.1): `WWW-Authenticate`.
+    pub challenge: Option<String>,
     /// The media type of the body.
     pub content_type: Option<String>,
     /// How often the request was sent.
@@ -245,18 +274,15 @@ impl ErrorResponse {
         now: OffsetDateTime,
     ) -> Self {
         let (parts, body) = response.into_parts();
-        let content_type = parts
-            .headers
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let text = |name| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
         Self {
             host: host.to_owned(),
             status: parts.status,
             retry_after: retry::retry_after(&parts.headers, now),
             claims: claims_challenge(&parts.headers),
             date: retry::date(&parts.headers),
-            content_type,
+            challenge: text(http::header::WWW_AUTHENTICATE),
+            content_type: text(http::header::CONTENT_TYPE),
             attempts,
             ids,
             body,
@@ -264,7 +290,7 @@ impl ErrorResponse {
     }
 
     /// No service of Microsoft answers with a web page: something else does in its place.
-    fn is_html(&self) -> bool {
+    pub(crate) fn is_html(&self) -> bool {
         let content_type = self.content_type.as_deref().unwrap_or_default();
         content_type.to_ascii_lowercase().starts_with("text/html")
     }
@@ -307,6 +333,12 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
+/// Several errors with their causes.
+fn in_one_line(errors: &[Error]) -> String {
+    let errors: Vec<_> = errors.iter().map(|error| error_chain(error)).collect();
+    errors.join("; ")
+}
+
 /// 501 and 505 never change, whoever asks.
 fn is_transient(status: StatusCode) -> bool {
     Operation::Read.repeats_after_status(status, true)
@@ -335,6 +367,20 @@ fn claims_challenge(headers: &http::HeaderMap) -> Option<String> {
                 .ok()?;
             String::from_utf8(decoded).ok()
         })
+}
+
+fn credential_hint(source: &(dyn StdError + Send + Sync + 'static)) -> &'static str {
+    if let Some(error) = source.downcast_ref::<ManagedIdentityError>() {
+        return error.admin_hint();
+    }
+    if let Some(error) = source.downcast_ref::<WorkloadIdentityError>() {
+        return error.admin_hint();
+    }
+    #[cfg(feature = "azure-cli")]
+    if let Some(error) = source.downcast_ref::<crate::AzureCliError>() {
+        return error.admin_hint();
+    }
+    "Look at the log of the product: its own source of credentials failed."
 }
 
 fn malformed_hint(host: &str) -> String {

@@ -33,6 +33,11 @@ pub struct Limits {
     pub deadline: Duration,
 }
 
+/// Marks a request to the endpoint where a machine in Azure hands out its own tokens: by plain
+/// http, to an address that does not leave the machine's network. Only this crate sets it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MachineEndpoint;
+
 /// Why no answer came. It never carries a URL, since a query may hold a secret.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{kind}")]

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use url::Url;
 
-use crate::cloud::{is_loopback, is_secure};
+use crate::cloud::{is_loopback, is_machine};
+use crate::http_client::MachineEndpoint;
 use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, TransportErrorKind};
 
 /// An HTTPS client: https only but for loopback, redirects off (a redirect would carry the
@@ -26,8 +27,9 @@ use crate::{Certificate, Cloud, HttpClient, Limits, Secret, TransportError, Tran
 #[derive(Clone)]
 pub struct HttpsClient {
     client: reqwest::Client,
-    /// For this machine's own ports, which no proxy may see: plain http is safe only there.
-    loopback: reqwest::Client,
+    /// For this machine's own ports and the endpoint of its managed identity, which no proxy may
+    /// see: plain http is safe only there.
+    direct: reqwest::Client,
 }
 
 impl HttpsClient {
@@ -58,12 +60,12 @@ impl HttpsClient {
                 .build()
                 .map_err(|error| HttpsClientError::Client(error.without_url().into()))
         };
-        let loopback = build(direct)?;
+        let direct = build(direct)?;
         let client = match proxied {
             Some(proxied) => build(proxied)?,
-            None => loopback.clone(),
+            None => direct.clone(),
         };
-        Ok(Self { client, loopback })
+        Ok(Self { client, direct })
     }
 
     async fn exchange(
@@ -71,14 +73,15 @@ impl HttpsClient {
         request: http::Request<Bytes>,
         limits: Limits,
     ) -> Result<http::Response<Bytes>, TransportError> {
+        let for_machine = request.extensions().get::<MachineEndpoint>().is_some();
         let mut request = reqwest::Request::try_from(request).map_err(transport_error)?;
-        if !is_secure(request.url()) {
+        let Some(route) = Route::of(request.url(), for_machine) else {
             return Err(TransportError::new(TransportErrorKind::Request).with_source(InsecureUrl));
-        }
+        };
         *request.timeout_mut() = Some(limits.deadline);
-        let client = match is_loopback(request.url()) {
-            true => &self.loopback,
-            false => &self.client,
+        let client = match route {
+            Route::Direct => &self.direct,
+            Route::Outward => &self.client,
         };
         let mut answer = client.execute(request).await.map_err(transport_error)?;
         let mut response = http::Response::new(());
@@ -191,6 +194,28 @@ pub enum HttpsClientError {
     Client(#[source] Box<dyn StdError + Send + Sync>),
 }
 
+/// How a request leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// By no proxy.
+    Direct,
+    /// As the options say.
+    Outward,
+}
+
+impl Route {
+    /// Nothing for a URL that must not be called: plain http leaves this machine for the endpoint
+    /// of its managed identity alone.
+    fn of(url: &Url, for_machine: bool) -> Option<Self> {
+        let is_near = is_loopback(url) || for_machine && is_machine(url);
+        match url.scheme() {
+            "http" | "https" if is_near => Some(Self::Direct),
+            "https" => Some(Self::Outward),
+            _ => None,
+        }
+    }
+}
+
 /// The URL is neither https nor on loopback.
 #[derive(Debug, thiserror::Error)]
 #[error("the URL is not https")]
@@ -272,4 +297,55 @@ fn is_invalid_data(error: &(dyn StdError + 'static)) -> bool {
         error.kind() == std::io::ErrorKind::InvalidData
             || error.get_ref().is_some_and(|inner| is_invalid_data(inner))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_goes_to_this_machine_and_to_the_endpoint_of_its_identity_past_any_proxy() {
+        let route = |url, for_machine| Route::of(&Url::parse(url).unwrap(), for_machine);
+        for (url, for_others, for_machine) in [
+            (
+                "https://login.example",
+                Some(Route::Outward),
+                Some(Route::Outward),
+            ),
+            (
+                "http://127.0.0.1:40342",
+                Some(Route::Direct),
+                Some(Route::Direct),
+            ),
+            (
+                "https://localhost",
+                Some(Route::Direct),
+                Some(Route::Direct),
+            ),
+            ("http://169.254.169.254/metadata", None, Some(Route::Direct)),
+            (
+                "http://169.254.129.5:8081/msi/token",
+                None,
+                Some(Route::Direct),
+            ),
+            (
+                "http://172.16.1.7:8081/msi/token",
+                None,
+                Some(Route::Direct),
+            ),
+            (
+                "https://10.0.0.1",
+                Some(Route::Outward),
+                Some(Route::Direct),
+            ),
+            ("http://172.32.0.1", None, None),
+            ("http://8.8.8.8", None, None),
+            ("http://metadata.example", None, None),
+            ("http://169.254.169.254.example", None, None),
+            ("ftp://169.254.169.254", None, None),
+        ] {
+            assert_eq!(route(url, false), for_others, "{url}");
+            assert_eq!(route(url, true), for_machine, "{url}");
+        }
+    }
 }

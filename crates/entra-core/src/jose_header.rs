@@ -1,15 +1,13 @@
 //! A JOSE header: a JSON object in which no name stands twice.
 
-use std::fmt;
-
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::SealedProfileError;
+use crate::jwt::object::{Unread, read_object};
 
 /// The parameters of a header, or of a part of one.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Header(Map<String, Value>);
 
@@ -21,7 +19,8 @@ impl Header {
 
     /// Reads a header from JSON in UTF-8.
     pub(crate) fn from_bytes(json: &[u8]) -> Result<Self, SealedProfileError> {
-        serde_json::from_slice(json).map_err(|_| malformed())
+        let json = std::str::from_utf8(json).map_err(|_| malformed())?;
+        read_unique(json).map_err(|_| malformed())
     }
 
     /// The union of the parts of a header, whose names must differ (RFC 7516 7.2.1).
@@ -50,32 +49,15 @@ impl Header {
     }
 }
 
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Unique;
-
-        impl<'de> Visitor<'de> for Unique {
-            type Value = Header;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JOSE header")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Map::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    // RFC 7516 4: parsers may take the last one, or refuse. This one refuses.
-                    if header.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name that stands twice"));
-                    }
-                }
-                Ok(Header(header))
-            }
-        }
-
-        deserializer.deserialize_map(Unique)
-    }
+/// Reads an object in which no name stands twice, at any depth. RFC 7516 4: parsers may take the
+/// last one, or refuse; this one refuses.
+pub(crate) fn read_unique<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, Ambiguous> {
+    read_object(json, &mut Unread).map_err(|_| Ambiguous)?;
+    serde_json::from_str(json).map_err(|_| Ambiguous)
 }
+
+/// The text is no JSON object of the expected form, or can be read in two ways.
+pub(crate) struct Ambiguous;
 
 fn malformed() -> SealedProfileError {
     SealedProfileError::Malformed { what: "header" }

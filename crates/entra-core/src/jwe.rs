@@ -1,5 +1,6 @@
 //! JSON Web Encryption (RFC 7516) to RSA certificates: `RSA-OAEP-256` and `A256GCM`, nothing else.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::jose_header::Header;
+use crate::jose_header::{Header, read_unique};
 use crate::recipient_key::encrypt_key;
 use crate::{Certificate, RecipientKey, SealedProfileError};
 
@@ -82,7 +83,7 @@ impl Jwe {
         }
         let text = text.trim();
         let message = if text.starts_with('{') {
-            serde_json::from_str(text).map_err(|_| malformed("not JSON of the expected form"))?
+            read_unique(text).map_err(|_| malformed("not JSON of the expected form"))?
         } else {
             Message::from_compact(text)?
         };
@@ -227,6 +228,7 @@ impl TryFrom<Message> for Jwe {
         if protected.text("enc")? != Some(ENC) {
             return Err(SealedProfileError::Unsupported { parameter: "enc" });
         }
+        let shared = message.unprotected.unwrap_or_default();
         let members = match (message.recipients, message.header, message.encrypted_key) {
             (Some(members), None, None) => members,
             (None, header, encrypted_key) => vec![RecipientMember {
@@ -236,20 +238,7 @@ impl TryFrom<Message> for Jwe {
             // RFC 7516 7.2.2.
             _ => return Err(malformed("both the general and the flattened form")),
         };
-        check_count(members.len())?;
-        let shared = message.unprotected.unwrap_or_default();
-        let recipients = members
-            .into_iter()
-            .map(|member| recipient(&protected, &shared, member))
-            .collect::<Result<Vec<_>, _>>()?;
-        for (index, recipient) in recipients.iter().enumerate() {
-            let mut others = recipients.iter().skip(index + 1);
-            if others.any(|other| {
-                recipient.thumbprint.is_some() && other.thumbprint == recipient.thumbprint
-            }) {
-                return Err(malformed("a recipient who stands twice"));
-            }
-        }
+        let recipients = recipients(&protected, &shared, members)?;
         let mut sealed = decode(&message.ciphertext, "ciphertext")?;
         sealed.extend(exactly::<16>(&message.tag, "tag")?);
         Ok(Self {
@@ -266,6 +255,25 @@ impl TryFrom<Message> for Jwe {
             },
         })
     }
+}
+
+/// The recipients, each of whom stands there once.
+fn recipients(
+    protected: &Header,
+    shared: &Header,
+    members: Vec<RecipientMember>,
+) -> Result<Vec<Recipient>, SealedProfileError> {
+    check_count(members.len())?;
+    let mut thumbprints = HashSet::new();
+    let mut recipients = Vec::with_capacity(members.len());
+    for member in members {
+        let recipient = recipient(protected, shared, member)?;
+        if !recipient.thumbprint.is_none_or(|it| thumbprints.insert(it)) {
+            return Err(malformed("a recipient who stands twice"));
+        }
+        recipients.push(recipient);
+    }
+    Ok(recipients)
 }
 
 /// One recipient, whose header is the union of three (RFC 7516 7.2.1).

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,7 +65,8 @@ impl Jwks {
     /// While a key is known nobody waits for the hourly fetch but the one caller that makes it,
     /// or nobody at all where [`refresh_ahead`](Self::refresh_ahead) runs; if it fails, the next
     /// one comes five minutes later. For an unknown key the document is fetched at most every
-    /// five minutes; in between it is refused at once.
+    /// five minutes, or every ten seconds while there is no key at all; in between it is refused
+    /// at once.
     pub async fn key(&self, id: &str) -> Result<Arc<VerificationKey>, JwksError> {
         if let Some(key) = self.cached(id) {
             return Ok(key);
@@ -296,12 +298,20 @@ impl Inner {
 
     /// Begins a fetch, or goes on with one that was left, and takes in what comes.
     async fn fetch(&self, flight: &mut Flight, once: bool) {
-        let fetch = flight.fetch.get_or_insert_with(|| Fetch {
-            begun: self.now(),
-            answer: Box::pin(fetch(self.pipeline.clone(), self.uri.clone(), once)),
-        });
-        let (outcome, begun) = (fetch.answer.as_mut().await, fetch.begun);
-        flight.fetch = None;
+        let (outcome, begun) = poll_fn(|context| {
+            // Taken out while it runs, so that one which panics is not asked again.
+            let mut fetch = flight.fetch.take().unwrap_or_else(|| Fetch {
+                begun: self.now(),
+                answer: Box::pin(fetch(self.pipeline.clone(), self.uri.clone(), once)),
+            });
+            let answer = fetch.answer.as_mut().poll(context);
+            let begun = fetch.begun;
+            if answer.is_pending() {
+                flight.fetch = Some(fetch);
+            }
+            answer.map(|outcome| (outcome, begun))
+        })
+        .await;
         let wait = match &outcome {
             Ok(set) => {
                 self.remember(set, begun);

@@ -114,6 +114,7 @@ impl Pipeline {
             loop {
                 match run.attempt(&make).await? {
                     Step::Done(response) => return Ok(response),
+                    Step::Again(Duration::ZERO) => {}
                     Step::Again(wait) => self.clock.sleep(wait).await,
                 }
             }

@@ -1,23 +1,30 @@
 //! Tokens that several processes share: sealed, under names that tell nothing.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::token::TokenData;
-use crate::{CacheName, KeyRing, SealError, Secret, TokenCache, TokenCacheError, error_chain};
+use crate::{
+    CacheName, Clock, KeyRing, SealError, Secret, TokenCache, TokenCacheError, error_chain,
+};
 
 /// A [`TokenCache`] with the keys that seal what is put into it.
 ///
 /// An entry's name is a keyed hash over cloud, tenant, client, credential, user, scopes and claims,
 /// each with its length, so that no two can be mixed up. Its value is sealed with AES-256-GCM,
-/// bound to its name. A client with another credential, though of the same application, has
-/// entries of its own: whoever cannot sign in finds nothing.
+/// bound to its name. A client with another secret or certificate, though of the same application,
+/// has entries of its own: whoever cannot sign in finds nothing. (Assertions that a host makes
+/// itself cannot be told apart, and count as one credential.)
+///
+/// A cache that fails, or does not answer within two seconds, counts as empty.
 #[derive(Clone)]
 pub struct SharedTokens {
     cache: Arc<dyn TokenCache>,
@@ -31,9 +38,9 @@ impl SharedTokens {
     }
 
     /// The token under these parts of a name. Whatever fails counts as «none», and is logged.
-    pub(crate) async fn load(&self, parts: &[String], now: OffsetDateTime) -> Option<TokenData> {
-        match self.try_load(parts).await {
-            Ok(data) => data.filter(|data| now < data.expires_on),
+    pub(crate) async fn load(&self, parts: &[String], clock: &dyn Clock) -> Option<TokenData> {
+        match in_time(self.try_load(parts), clock).await {
+            Ok(data) => data.filter(|data| clock.now() < data.expires_on),
             Err(error) => {
                 tracing::warn!(
                     error = error_chain(&error),
@@ -45,11 +52,11 @@ impl SharedTokens {
     }
 
     /// Keeps a token until it ends. A failure is logged.
-    pub(crate) async fn store(&self, parts: &[String], data: &TokenData, now: OffsetDateTime) {
-        let Ok(time_to_live) = Duration::try_from(data.expires_on - now) else {
+    pub(crate) async fn store(&self, parts: &[String], data: &TokenData, clock: &dyn Clock) {
+        let Ok(time_to_live) = Duration::try_from(data.expires_on - clock.now()) else {
             return;
         };
-        if let Err(error) = self.try_store(parts, data, time_to_live).await {
+        if let Err(error) = in_time(self.try_store(parts, data, time_to_live), clock).await {
             tracing::warn!(
                 error = error_chain(&error),
                 "a token was not put into the shared cache"
@@ -132,6 +139,17 @@ impl Entry {
     }
 }
 
+/// Gives a cache up that takes too long.
+async fn in_time<T>(
+    call: impl Future<Output = Result<T, SharedTokensError>> + Send,
+    clock: &dyn Clock,
+) -> Result<T, SharedTokensError> {
+    match select(pin!(call), clock.sleep(LONGEST_WAIT)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(SharedTokensError::TooSlow),
+    }
+}
+
 /// For the log alone.
 #[derive(Debug, thiserror::Error)]
 enum SharedTokensError {
@@ -141,6 +159,10 @@ enum SharedTokensError {
     Seal(#[from] SealError),
     #[error("an entry cannot be read")]
     Unreadable,
+    #[error("the cache did not answer in time")]
+    TooSlow,
 }
 
 const PURPOSE: &str = "shared-tokens";
+/// A cache that takes longer costs more than it saves.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);

@@ -36,15 +36,23 @@ pub trait TokenCredential: Debug + Send + Sync {
 /// assert_eq!(request.scope(), "https://graph.microsoft.com/.default");
 /// assert_eq!(TokenRequest::new(["b", "a", "B"]), TokenRequest::new(["A", "b"]));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenRequest {
-    scope: Arc<str>,
-    key: Arc<str>,
-    claims: Option<Arc<str>>,
-    tenant: Option<Arc<Tenant>>,
-    user: Option<UserAssertion>,
-    bypass_cache: bool,
+    /// One allocation, which a cache's key shares: a lookup with a request that was used before
+    /// compares two pointers and reads none of the texts.
+    parts: Arc<Parts>,
     hash: u64,
+    bypass_cache: bool,
+}
+
+#[derive(Clone)]
+struct Parts {
+    scope: String,
+    /// The scopes in lower case.
+    key: String,
+    claims: Option<String>,
+    tenant: Option<Tenant>,
+    user: Option<UserAssertion>,
 }
 
 impl TokenRequest {
@@ -64,32 +72,32 @@ impl TokenRequest {
         scopes.sort_by_key(|scope| scope.to_ascii_lowercase());
         scopes.dedup_by_key(|scope| scope.to_ascii_lowercase());
         let scope = scopes.join(" ");
-        let key: Arc<str> = scope.to_ascii_lowercase().into();
-        let request = Self {
-            hash: 0,
-            scope: scope.into(),
-            key,
+        let parts = Parts {
+            key: scope.to_ascii_lowercase(),
+            scope,
             claims: None,
             tenant: None,
             user: None,
+        };
+        let request = Self {
+            parts: Arc::new(parts),
+            hash: 0,
             bypass_cache: false,
         };
-        request.hashed()
+        request.with(|_| ())
     }
 
     /// Adds a claims request (OpenID Connect Core 5.5), as a claims challenge brings it.
     #[must_use]
-    pub fn with_claims(mut self, claims: impl Into<String>) -> Self {
-        self.claims = Some(claims.into().into());
-        self.hashed()
+    pub fn with_claims(self, claims: impl Into<String>) -> Self {
+        self.with(|parts| parts.claims = Some(claims.into()))
     }
 
     /// Asks in this tenant instead of the client's own. The client must allow it, see
     /// [`ConfidentialClient::with_tenants`](crate::ConfidentialClient::with_tenants).
     #[must_use]
-    pub fn in_tenant(mut self, tenant: impl Into<Tenant>) -> Self {
-        self.tenant = Some(Arc::new(tenant.into()));
-        self.hashed()
+    pub fn in_tenant(self, tenant: impl Into<Tenant>) -> Self {
+        self.with(|parts| parts.tenant = Some(tenant.into()))
     }
 
     /// Asks the token endpoint even where a cached token would do, and does not count a recent
@@ -102,38 +110,43 @@ impl TokenRequest {
 
     /// The scopes, separated by spaces (RFC 6749 3.3).
     pub fn scope(&self) -> &str {
-        &self.scope
+        &self.parts.scope
     }
 
     /// Asks on behalf of the user whose token this is.
-    pub(crate) fn for_user(mut self, user: UserAssertion) -> Self {
-        self.user = Some(user);
-        self.hashed()
+    pub(crate) fn for_user(self, user: UserAssertion) -> Self {
+        self.with(|parts| parts.user = Some(user))
     }
 
     /// The same request without claims.
     pub(crate) fn without_claims(&self) -> Self {
-        let plain = Self {
-            claims: None,
-            ..self.clone()
-        };
-        plain.hashed()
+        self.clone().with(|parts| parts.claims = None)
     }
 
     /// The same request as a cache knows it: without the user's token, which it must not keep.
     pub(crate) fn as_key(&self) -> Self {
-        let mut key = self.clone();
-        key.bypass_cache = false;
-        if let Some(user) = &mut key.user {
-            user.token = None;
+        let key = Self {
+            bypass_cache: false,
+            ..self.clone()
+        };
+        match &self.parts.user {
+            Some(user) => {
+                let hash_alone = UserAssertion {
+                    hash: user.hash,
+                    token: None,
+                };
+                key.for_user(hash_alone)
+            }
+            None => key,
         }
-        key
     }
 
-    fn hashed(mut self) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        let parts = Arc::make_mut(&mut self.parts);
+        change(parts);
         let mut hasher = DefaultHasher::new();
-        (&self.key, &self.claims, &self.tenant).hash(&mut hasher);
-        self.user.as_ref().map(|user| user.hash).hash(&mut hasher);
+        (&parts.key, &parts.claims, &parts.tenant).hash(&mut hasher);
+        parts.user.as_ref().map(|user| user.hash).hash(&mut hasher);
         self.hash = hasher.finish();
         self
     }
@@ -145,22 +158,22 @@ impl TokenRequest {
 
     /// The scopes as a cache compares them: sorted, in lower case.
     pub(crate) fn scope_key(&self) -> &str {
-        &self.key
+        &self.parts.key
     }
 
     /// On whose behalf it asks.
     pub(crate) fn user(&self) -> Option<&UserAssertion> {
-        self.user.as_ref()
+        self.parts.user.as_ref()
     }
 
     /// The tenant, where it is not the client's own.
     pub fn tenant(&self) -> Option<&Tenant> {
-        self.tenant.as_deref()
+        self.parts.tenant.as_ref()
     }
 
     /// The claims request, as JSON text.
     pub fn claims(&self) -> Option<&str> {
-        self.claims.as_deref()
+        self.parts.claims.as_deref()
     }
 
     /// Whether caches are to be passed by.
@@ -173,14 +186,32 @@ impl PartialEq for TokenRequest {
     /// Two requests are equal if one token answers both.
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash
-            && is_same(Some(&self.key), Some(&other.key))
-            && is_same(self.claims.as_ref(), other.claims.as_ref())
-            && is_same(self.tenant.as_ref(), other.tenant.as_ref())
-            && self.user == other.user
+            && (Arc::ptr_eq(&self.parts, &other.parts) || self.parts.is_same(&other.parts))
     }
 }
 
 impl Eq for TokenRequest {}
+
+impl Parts {
+    fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
+            && self.claims == other.claims
+            && self.tenant == other.tenant
+            && self.user == other.user
+    }
+}
+
+impl Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("scope", &self.scope())
+            .field("claims", &self.claims())
+            .field("tenant", &self.tenant())
+            .field("for_user", &self.user().is_some())
+            .field("bypass_cache", &self.bypass_cache)
+            .finish()
+    }
+}
 
 impl Hash for TokenRequest {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -413,16 +444,6 @@ impl Clone for Held {
                 None => Self::Leased(Guard::from_inner(None)),
             },
         }
-    }
-}
-
-/// Whether both are equal. A request that is used again shares its parts with the cache's key, and
-/// each text that is not read is one wait less for memory.
-fn is_same<T: ?Sized + PartialEq>(one: Option<&Arc<T>>, two: Option<&Arc<T>>) -> bool {
-    match (one, two) {
-        (Some(one), Some(two)) => Arc::ptr_eq(one, two) || one == two,
-        (None, None) => true,
-        _ => false,
     }
 }
 

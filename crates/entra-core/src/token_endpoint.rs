@@ -329,14 +329,15 @@ enum Seconds {
     Text(String),
 }
 
-fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// A whole number, or a text of one.
+pub(crate) fn seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match Seconds::deserialize(deserializer)? {
         Seconds::Number(seconds) => Ok(seconds),
         Seconds::Text(text) => text.trim().parse().map_err(serde::de::Error::custom),
     }
 }
 
-fn optional_seconds<'de, D: serde::Deserializer<'de>>(
+pub(crate) fn optional_seconds<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
     seconds(deserializer).map(Some)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -17,7 +17,7 @@ use crate::{AccessToken, Error, TokenRequest};
 #[derive(Debug)]
 pub(crate) struct TokenSlots {
     /// Most clients ask for one token only. It is found without a look into a map, and stays.
-    first: OnceLock<(Arc<TokenRequest>, Arc<TokenSlot>)>,
+    first: OnceLock<(TokenRequest, Arc<TokenSlot>)>,
     /// The others by their hash. A shard is replaced as a whole when a slot is added, which keeps
     /// reading free of locks; shards are small, so that adding one of many slots costs little.
     shards: OnceLock<Box<[Shard]>>,
@@ -52,7 +52,7 @@ impl TokenSlots {
         read: impl FnOnce(&TokenSlot) -> R,
     ) -> Option<R> {
         match self.first.get() {
-            Some((first, slot)) if **first == *request => Some(read(slot)),
+            Some((first, slot)) if first == request => Some(read(slot)),
             _ => {
                 let slots = self.shard_of(request)?.slots.load();
                 let slot = slots.get(request)?;
@@ -65,9 +65,9 @@ impl TokenSlots {
     /// The slot of this request, made if there is none.
     pub(crate) fn slot(&self, request: &TokenRequest, now: i64) -> Arc<TokenSlot> {
         if request.claims().is_none() {
-            let make = || (Arc::new(request.as_key()), Arc::default());
+            let make = || (request.as_key(), Arc::default());
             let (first, slot) = self.first.get_or_init(make);
-            if **first == *request {
+            if first == request {
                 return Arc::clone(slot);
             }
         }
@@ -84,13 +84,13 @@ impl TokenSlots {
     }
 
     /// All slots with what they are for.
-    pub(crate) fn all(&self) -> Vec<(Arc<TokenRequest>, Arc<TokenSlot>)> {
+    pub(crate) fn all(&self) -> Vec<(TokenRequest, Arc<TokenSlot>)> {
         let first = self.first.get().cloned();
         let others = self.shards.get().into_iter().flatten().flat_map(|shard| {
             let slots = shard.slots.load_full();
             slots
                 .iter()
-                .map(|(request, slot)| (Arc::clone(request), Arc::clone(slot)))
+                .map(|(request, slot)| (request.clone(), Arc::clone(slot)))
                 .collect::<Vec<_>>()
         });
         first.into_iter().chain(others).collect()
@@ -128,7 +128,7 @@ impl TokenSlots {
         }
         let slot = Arc::new(TokenSlot::default());
         slot.touch(now);
-        more.insert(Arc::new(request.as_key()), Arc::clone(&slot));
+        more.insert(request.as_key(), Arc::clone(&slot));
         shard.slots.store(Arc::new(more));
         slot
     }
@@ -143,7 +143,7 @@ impl TokenSlots {
                 let used = slot.last_used.load(Ordering::Relaxed);
                 (request.claims().is_none(), used)
             })
-            .map(|(request, _)| Arc::clone(request));
+            .map(|(request, _)| request.clone());
         if let Some(oldest) = oldest {
             slots.remove(&oldest);
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -152,20 +152,23 @@ impl TokenSlots {
     }
 }
 
-/// The place of one token.
+/// The place of one token. What a hit touches stands together at its beginning.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct TokenSlot {
     pub(crate) current: ArcSwapOption<TokenData>,
+    /// When it was last asked for, in Unix seconds.
+    last_used: AtomicI64,
     /// Held by whoever asks the token endpoint; what the last attempt ended with, if it failed.
     pub(crate) outcome: Mutex<Option<Failure>>,
     /// How many attempts ended.
     pub(crate) finished: AtomicU64,
     /// The token that was refused last: another process may still offer it.
     refused: SyncMutex<Option<AccessToken>>,
+    /// Where the answer to a claims challenge of this token is fetched.
+    challenge: SyncMutex<Weak<Self>>,
     /// No refresh before this moment, in Unix seconds.
     held_off_until: AtomicI64,
-    /// When it was last asked for, in Unix seconds.
-    last_used: AtomicI64,
 }
 
 /// An attempt that failed.
@@ -237,6 +240,28 @@ impl TokenSlot {
         }
     }
 
+    /// The service refused the token with a claims challenge, which is answered at `other`.
+    pub(crate) fn is_challenged(&self, other: &Arc<Self>) {
+        let mut challenge = self
+            .challenge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *challenge = Arc::downgrade(other);
+    }
+
+    /// Waits for the answer to a claims challenge, if it is being fetched: it does for requests
+    /// without claims as well.
+    pub(crate) async fn challenge_answered(&self) {
+        let challenge = self
+            .challenge
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
+        if let Some(other) = challenge {
+            drop(other.outcome.lock().await);
+        }
+    }
+
     /// Whether a token that another process offers was refused here.
     pub(crate) fn was_refused(&self, offered: &TokenData) -> bool {
         let last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -274,7 +299,7 @@ impl std::fmt::Debug for TokenSlot {
 }
 
 /// The key's hash is made when the request is made.
-type Slots = HashMap<Arc<TokenRequest>, Arc<TokenSlot>, BuildHasherDefault<Prehashed>>;
+type Slots = HashMap<TokenRequest, Arc<TokenSlot>, BuildHasherDefault<Prehashed>>;
 
 /// Takes the hash that a request brings.
 #[derive(Default)]

@@ -107,6 +107,34 @@ async fn five_hundred_challenged_calls_ask_for_one_new_token() {
 }
 
 #[tokio::test]
+async fn a_call_that_comes_while_a_challenge_is_answered_waits_for_that_answer() {
+    let gate = Gate::closed();
+    let (app, tokens, clock) = app([
+        Reply::token("t1", 86_400),
+        Reply::token("t2", 86_400).behind(&gate),
+    ]);
+    let app = Arc::new(app.with_continuous_access_evaluation());
+    app.token(&graph()).await.unwrap();
+    clock.advance(SECOND);
+    let api = Arc::new(Api::that_refuses(["t1"]));
+    let calls = Pipeline::over(api.clone()).with_clock(clock);
+    let mut tasks = JoinSet::new();
+    let (pipeline, client) = (calls.clone(), app.clone());
+    tasks.spawn(async move { pipeline.send(call(&client)).await });
+    tokens.arrived(2).await;
+    for _ in 0..100 {
+        let (calls, app) = (calls.clone(), app.clone());
+        tasks.spawn(async move { calls.send(call(&app)).await });
+    }
+    settle().await;
+    gate.open();
+    while let Some(answer) = tasks.join_next().await {
+        assert_eq!(answer.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!((api.calls(), tokens.count()), (102, 2));
+}
+
+#[tokio::test]
 async fn a_late_challenge_of_the_old_token_does_not_cost_the_new_one() {
     let (app, tokens, clock) = app([Reply::token("t1", 86_400), Reply::token("t2", 86_400)]);
     let app = Arc::new(app);

@@ -32,7 +32,7 @@ macro_rules! fails {
     }};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_faulty_cache_fails_the_property_that_its_fault_is_about() {
     use CacheFault as F;
     let faulty = |fault| both(shared_cache(FaultyCache::new(fault)));
@@ -92,7 +92,7 @@ async fn a_faulty_cache_fails_the_property_that_its_fault_is_about() {
     ));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_faulty_one_time_store_fails_the_property_that_its_fault_is_about() {
     use OnceFault as F;
     let time = clock();

@@ -183,6 +183,15 @@ async fn what_was_left_behind_is_as_old_as_its_request() {
 }
 
 #[tokio::test]
+async fn a_client_that_panics_breaks_the_call_alone() {
+    let (keys, http, _) = jwks([]);
+    let outcome = asking(&keys, "a", 1).join_next().await.unwrap();
+    assert!(outcome.unwrap_err().is_panic(), "the script is empty");
+    http.push(listing(&["a"]));
+    assert_eq!(id(&keys.key("a").await), Some("a".to_owned()));
+}
+
+#[tokio::test]
 async fn each_hour_one_caller_fetches_and_nobody_else_waits() {
     let gate = Gate::closed();
     let (keys, http, clock) = jwks([listing(&["a"]), listing(&["a", "b"]).behind(&gate)]);

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entra_core::{
-    Authority, CacheName, ClientId, Cloud, ConfidentialClient, KeyRing, MovableClock, Pipeline,
-    SealingKey, Secret, SharedTokens, TokenCache, TokenCacheError, TokenCredential as _,
+    Authority, CacheName, ClientId, Clock as _, Cloud, ConfidentialClient, KeyRing, MovableClock,
+    Pipeline, SealingKey, Secret, SharedTokens, TokenCache, TokenCacheError, TokenCredential as _,
 };
 use scripted::app::{CLIENT, SECOND, client, frozen, graph, request, secret, tenant, text};
 use scripted::{Reply, ScriptedHttp};
@@ -173,6 +173,22 @@ async fn a_cache_that_fails_fails_no_call() {
 }
 
 #[tokio::test]
+async fn a_cache_that_never_answers_is_given_up_after_two_seconds() {
+    let house = House::new();
+    *house.cache.mood.lock().unwrap() = Mood::Silent;
+    let (app, http) = house.client([Reply::token("t1", 3600)]);
+    let before = house.clock.now();
+    assert_eq!(text(&app.token(&graph()).await.unwrap()), "t1");
+    assert_eq!(http.count(), 1);
+    let waited = house.clock.now() - before;
+    assert_eq!(
+        waited,
+        time::Duration::seconds(4),
+        "two to look, two to keep"
+    );
+}
+
+#[tokio::test]
 async fn garbage_in_the_cache_is_no_token() {
     for garbage in [
         &b""[..],
@@ -281,6 +297,8 @@ enum Mood {
     Well,
     /// It cannot be reached.
     Down,
+    /// It takes calls and does not answer.
+    Silent,
     /// It answers this, whatever it is asked.
     Answers(Vec<u8>),
 }
@@ -306,6 +324,7 @@ impl TokenCache for Memory {
     async fn load(&self, name: &CacheName) -> Result<Option<Vec<u8>>, TokenCacheError> {
         match self.mood() {
             Mood::Down => Err(TokenCacheError::new("no connection")),
+            Mood::Silent => std::future::pending().await,
             Mood::Answers(bytes) => Ok(Some(bytes)),
             Mood::Well => {
                 let entries = self.entries.lock().unwrap();
@@ -320,8 +339,10 @@ impl TokenCache for Memory {
         value: &[u8],
         time_to_live: Duration,
     ) -> Result<(), TokenCacheError> {
-        if matches!(self.mood(), Mood::Down) {
-            return Err(TokenCacheError::new("no connection"));
+        match self.mood() {
+            Mood::Down => return Err(TokenCacheError::new("no connection")),
+            Mood::Silent => std::future::pending().await,
+            Mood::Well | Mood::Answers(_) => {}
         }
         let mut entries = self.entries.lock().unwrap();
         entries.insert(*name, (value.to_vec(), time_to_live));

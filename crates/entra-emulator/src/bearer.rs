@@ -10,7 +10,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::access_token::{TokenFault, VerifiedToken};
-use crate::revocation::IssuedToken;
+use crate::refusal::context_claim;
+use crate::revocation::{self, IssuedToken};
 use crate::tenant::Tenant;
 
 /// Verifies the bearer token of a request.
@@ -54,6 +55,8 @@ pub(crate) enum BearerRefusal {
     Audience,
     /// The token is not enough: what it lacks, as a claims challenge.
     Claims(String),
+    /// The user has to sign in to this authentication context.
+    Context(u8),
 }
 
 impl BearerRefusal {
@@ -90,7 +93,15 @@ impl BearerRefusal {
             "Bearer realm=\"\", authorization_uri=\"{origin}common/oauth2/authorize\", \
              client_id=\"00000003-0000-0000-c000-000000000000\""
         );
-        if let Self::Claims(claims) = self {
+        let claims = match self {
+            Self::Claims(claims) => Some(claims.clone()),
+            Self::Context(context) => {
+                let claims = json!({"access_token": context_claim(*context)});
+                Some(revocation::challenge(&claims))
+            }
+            _ => None,
+        };
+        if let Some(claims) = claims {
             challenge.push_str(&format!(
                 ", error=\"insufficient_claims\", claims=\"{claims}\""
             ));
@@ -122,6 +133,7 @@ impl BearerRefusal {
                 "Continuous access evaluation resulted in challenge with result: \
                  InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp"
             }
+            Self::Context(_) => "The access token lacks a required authentication context.",
             Self::Audience => "Access token validation failure. Invalid audience.",
             Self::Token(TokenFault::Malformed) => {
                 "IDX14100: JWT is not well formed, there are no dots (.).\nThe token needs to be \

@@ -19,7 +19,7 @@ use time::macros::datetime;
 use crate::arc_agent::ArcAgent;
 use crate::bearer::{self, BearerRefusal};
 use crate::caller::Caller;
-use crate::fault::{self, Fault, Faults};
+use crate::fault::{self, Fault, Faults, Outage};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
 use crate::managed_identity::{self, MachineCall};
@@ -257,15 +257,7 @@ impl Emulator {
         let method = request.method().as_str();
         let rule = self.shared.faults.take(method, path, answers_only);
         let fault = rule.as_ref().map(|rule| rule.fault);
-        let outage = |status| {
-            if is_graph(request) {
-                fault::graph_outage(status)
-            } else if managed_identity::is_path(path) {
-                managed_identity::outage(status)
-            } else {
-                sign_in::outage(status, request, self.shared.settings.cloud.login_url(), now)
-            }
-        };
+        let outage = |what| self.outage(what, request, now);
         let mut outcome = match rule
             .as_ref()
             .and_then(|rule| rule.answer_before(now, outage))
@@ -286,6 +278,26 @@ impl Emulator {
             answer: outcome.answer,
             latency: fault.map_or(Duration::ZERO, Fault::latency),
             ending,
+        }
+    }
+
+    /// What the service that a request is for says where it does not answer.
+    fn outage(
+        &self,
+        what: Outage,
+        request: &Request<Bytes>,
+        now: OffsetDateTime,
+    ) -> Response<Bytes> {
+        let origin = self.shared.settings.cloud.login_url();
+        match what {
+            Outage::Context(context) if is_graph(request) => {
+                BearerRefusal::Context(context).answer(origin, request, now)
+            }
+            Outage::Status(status) if is_graph(request) => fault::graph_outage(status),
+            Outage::Status(status) if managed_identity::is_path(request.uri().path()) => {
+                managed_identity::outage(status)
+            }
+            what => sign_in::outage(what, request, origin, now),
         }
     }
 
@@ -524,11 +536,7 @@ impl Outcome {
 }
 
 fn is_graph(request: &Request<Bytes>) -> bool {
-    let path = request.uri().path();
-    ["/v1.0", "/beta"].iter().any(|version| {
-        path.strip_prefix(version)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    graph::is_path(request.uri().path())
 }
 
 /// The caller of a request whose token is for Microsoft Graph.

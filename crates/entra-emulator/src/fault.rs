@@ -11,6 +11,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::refusal::Refusal;
+
 /// The faults that are still to come. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -48,7 +50,9 @@ impl Faults {
     pub(crate) fn take(&self, method: &str, path: &str, answers_only: bool) -> Option<FaultRule> {
         let mut rules = self.lock();
         let position = rules.iter().position(|rule| {
-            rule.matches(method, path) && !(answers_only && rule.fault.needs_connection())
+            rule.matches(method, path)
+                && rule.fault.concerns(path)
+                && !(answers_only && rule.fault.needs_connection())
         })?;
         let rule = rules.get_mut(position)?;
         rule.times = rule.times.saturating_sub(1);
@@ -88,8 +92,8 @@ pub struct FaultRule {
     pub times: u32,
     /// What happens to them.
     pub fault: Fault,
-    /// Seconds in `Retry-After`, for the faults that answer 429, 502 or 503. Without it the header
-    /// is missing, as happens with Graph too.
+    /// Seconds in `Retry-After`, for the faults that answer 429, 502, 503 or an AADSTS code. Without
+    /// it the header is missing, as happens with Graph too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
     /// Writes `Retry-After` as a date (RFC 9110 10.2.3).
@@ -136,19 +140,21 @@ impl FaultRule {
     pub(crate) fn answer_before(
         &self,
         now: OffsetDateTime,
-        outage: impl Fn(StatusCode) -> Response<Bytes>,
+        outage: impl Fn(Outage) -> Response<Bytes>,
     ) -> Option<Response<Bytes>> {
         let answer = match self.fault {
-            Fault::Throttled => outage(StatusCode::TOO_MANY_REQUESTS),
+            Fault::Throttled => outage(Outage::Status(StatusCode::TOO_MANY_REQUESTS)),
             Fault::ThrottledText => text(
                 StatusCode::TOO_MANY_REQUESTS,
                 "text/plain",
                 "Too Many Requests",
             ),
-            Fault::UnavailableBefore => outage(StatusCode::SERVICE_UNAVAILABLE),
+            Fault::UnavailableBefore => outage(Outage::Status(StatusCode::SERVICE_UNAVAILABLE)),
+            Fault::Aadsts(code) => outage(Outage::Aadsts(code)),
+            Fault::AuthenticationContext(context) => outage(Outage::Context(context)),
             Fault::BadGatewayHtml => text(StatusCode::BAD_GATEWAY, "text/html", PROXY_PAGE),
-            Fault::NotFound => outage(StatusCode::NOT_FOUND),
-            Fault::Gone => outage(StatusCode::GONE),
+            Fault::NotFound => outage(Outage::Status(StatusCode::NOT_FOUND)),
+            Fault::Gone => outage(Outage::Status(StatusCode::GONE)),
             _ => return None,
         };
         Some(self.with_header(answer, now))
@@ -159,11 +165,11 @@ impl FaultRule {
         &self,
         answer: Response<Bytes>,
         now: OffsetDateTime,
-        outage: impl Fn(StatusCode) -> Response<Bytes>,
+        outage: impl Fn(Outage) -> Response<Bytes>,
     ) -> Response<Bytes> {
         match self.fault {
             Fault::UnavailableAfter => {
-                self.with_header(outage(StatusCode::SERVICE_UNAVAILABLE), now)
+                self.with_header(outage(Outage::Status(StatusCode::SERVICE_UNAVAILABLE)), now)
             }
             Fault::Oversized => answer.map(|body| {
                 let mut padded = body.to_vec();
@@ -223,6 +229,16 @@ impl FaultRule {
         if self.times == 0 {
             return Err(FaultRuleError::Times);
         }
+        if let Fault::Aadsts(code) = self.fault
+            && !Refusal::is_known(code)
+        {
+            return Err(FaultRuleError::Code { found: code });
+        }
+        if let Fault::AuthenticationContext(context) = self.fault
+            && !(1..=99).contains(&context)
+        {
+            return Err(FaultRuleError::Context { found: context });
+        }
         if self.retry_after.is_some() && !self.fault.answers() {
             return Err(FaultRuleError::RetryAfter);
         }
@@ -252,6 +268,13 @@ pub enum Fault {
     NotFound,
     /// 410, without handling the request: an instance metadata service that is being updated.
     Gone,
+    /// A token request is refused with this AADSTS code, in Entra's shape: one of those that
+    /// [`entra_core::aadsts_codes`] explains. Other requests are left alone.
+    Aadsts(u32),
+    /// A user has to sign in to an authentication context of Conditional Access, `c1` to `c99`: a
+    /// token request is refused with `interaction_required` and the claims to ask for, Microsoft
+    /// Graph answers with a claims challenge.
+    AuthenticationContext(u8),
     /// The connection ends without the request having been handled.
     Dropped,
     /// The request is handled, writes included, and the connection ends without an answer.
@@ -277,6 +300,16 @@ impl Fault {
         }
     }
 
+    /// Whether it has a meaning for requests to this path.
+    fn concerns(self, path: &str) -> bool {
+        let is_token_request = path.trim_end_matches('/').ends_with("/oauth2/v2.0/token");
+        match self {
+            Self::Aadsts(_) => is_token_request,
+            Self::AuthenticationContext(_) => is_token_request || crate::graph::is_path(path),
+            _ => true,
+        }
+    }
+
     /// Whether it answers in the place of the service, with a header of its own.
     fn answers(self) -> bool {
         matches!(
@@ -286,6 +319,7 @@ impl Fault {
                 | Self::UnavailableBefore
                 | Self::UnavailableAfter
                 | Self::BadGatewayHtml
+                | Self::Aadsts(_)
         )
     }
 
@@ -295,6 +329,15 @@ impl Fault {
             Self::Dropped | Self::DroppedAfter | Self::Truncated | Self::Latency { .. }
         )
     }
+}
+
+/// What a service says in the place of an answer, each in its own shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outage {
+    Status(StatusCode),
+    Aadsts(u32),
+    /// An authentication context is missing.
+    Context(u8),
 }
 
 /// Why a rule cannot be used.
@@ -313,11 +356,23 @@ pub enum FaultRuleError {
         /// What was given.
         found: String,
     },
+    /// No answer with this AADSTS code is known.
+    #[error("there is no answer with the code AADSTS{found}")]
+    Code {
+        /// What was given.
+        found: u32,
+    },
+    /// No authentication context has this number.
+    #[error("authentication contexts are numbered from 1 to 99, and {found} is none")]
+    Context {
+        /// What was given.
+        found: u8,
+    },
     /// Zero times.
     #[error("a fault is applied at least once: \"times\" is 0")]
     Times,
     /// `Retry-After` with a fault that has no answer of its own.
-    #[error("\"retry_after\" goes with a fault that answers 429, 502 or 503")]
+    #[error("\"retry_after\" goes with a fault that answers 429, 502, 503 or an AADSTS code")]
     RetryAfter,
     /// A date without saying which.
     #[error("\"retry_after_as_date\" needs \"retry_after\", the seconds until that date")]

@@ -247,5 +247,8 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                truncated           the connection ends in the middle of the body
                oversized           32 MiB of spaces follow the answer
                stale_replica       the answer does not know the last writes
+               {\"aadsts\": 50196}   a token request is refused with this code
+               {\"authentication_context\": 1}
+                                   a user has to sign in to the context c1
                {\"latency\": {\"milliseconds\": 500}}
                                    the answer comes late";

@@ -5,6 +5,8 @@
 //! codes" lists most of the codes, but not 501051, 700021, 700024, 1002012, 7000216 and 7000229,
 //! and has another meaning for 700023; those, and the full texts, are as users report them.
 
+mod authorize;
+mod ordered;
 mod user;
 
 use bytes::Bytes;
@@ -15,6 +17,9 @@ use time::macros::format_description;
 use url::Url;
 use uuid::Uuid;
 
+use ordered::WantedClaims;
+pub(crate) use ordered::context_claim;
+
 /// A refusal with its code and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -23,6 +28,7 @@ pub(crate) struct Refusal {
     suberror: Option<&'static str>,
     code: u32,
     text: String,
+    wanted: WantedClaims,
 }
 
 impl Refusal {
@@ -353,6 +359,7 @@ impl Refusal {
             suberror: None,
             code,
             text: text.to_owned(),
+            wanted: WantedClaims::None,
         }
     }
 
@@ -374,8 +381,11 @@ impl Refusal {
             "correlation_id": correlation,
             "error_uri": self.uri(origin),
         });
-        if let (Some(suberror), Some(body)) = (self.suberror, body.as_object_mut()) {
-            body.insert("suberror".to_owned(), json!(suberror));
+        let claims = self.wanted.request();
+        for (name, value) in [("suberror", self.suberror), ("claims", claims.as_deref())] {
+            if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+                body.insert(name.to_owned(), json!(value));
+            }
         }
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = self.status;
@@ -425,6 +435,7 @@ impl Refusal {
             suberror: None,
             code,
             text,
+            wanted: WantedClaims::None,
         }
     }
 
@@ -436,6 +447,7 @@ impl Refusal {
             suberror: None,
             code,
             text,
+            wanted: WantedClaims::None,
         }
     }
 }

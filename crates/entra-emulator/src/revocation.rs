@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn who_revokes_the_sessions_of_a_user_ends_the_access_tokens_too() {
+        let (mut tenant, seeded) = Seed::new().build(NOW);
+        let id = &seeded.users[0].object_id;
+        let of_user = |issued_at| IssuedToken {
+            is_user: true,
+            ..token(id, issued_at)
+        };
+        let first = of_user(tenant.issue_time(id, NOW));
+        assert_eq!(tenant.claims_challenge(&first, NOW), None);
+        tenant.revoke_sessions(id, NOW);
+        assert!(tenant.claims_challenge(&first, NOW).is_some());
+        let second = of_user(tenant.issue_time(id, NOW));
+        assert_eq!(tenant.claims_challenge(&second, NOW), None);
+    }
+
+    #[test]
     fn a_principal_is_named_by_any_of_its_ids_and_nobody_by_another() {
         let (mut tenant, seeded) = Seed::new().build(NOW);
         let user = &seeded.users[0];

@@ -1,17 +1,18 @@
-//! The sign-in service: discovery, keys and the token endpoint, by path.
+//! The sign-in service by path: discovery, keys, the token endpoint; pages are elsewhere.
 //!
 //! OpenID Connect Discovery 1.0 section 4; Microsoft Learn, "OpenID Connect (OIDC) on the Microsoft
 //! identity platform" (the configuration document and its Microsoft fields). Instance discovery is
 //! what the authentication libraries ask before anything else.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
 
 use crate::access_token::issuer_v2;
+use crate::fault::Outage;
 use crate::form::Form;
 use crate::keys::SigningKey;
 use crate::origin::is_same_origin;
@@ -173,14 +174,22 @@ impl SignIn<'_> {
     }
 }
 
-/// The answer of a service that is overloaded (429) or down (503).
+/// The answer of a service that is overloaded (429) or down (503), or that refuses as a fault
+/// orders.
 pub(crate) fn outage(
-    status: StatusCode,
+    what: Outage,
     request: &Request<Bytes>,
     origin: &Url,
     now: OffsetDateTime,
 ) -> Response<Bytes> {
-    finish(Err(Refusal::outage(status)), request, origin, now)
+    let refusal = match what {
+        Outage::Status(status) => Refusal::outage(status),
+        Outage::Aadsts(code) => Refusal::ordered(code, request)
+            .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
+        Outage::Context(context) => Refusal::authentication_context(context, request)
+            .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
+    };
+    finish(Err(refusal), request, origin, now)
 }
 
 fn finish(
@@ -223,6 +232,11 @@ fn stamp(answer: &mut Response<Bytes>, request: &Request<Bytes>, ids: &RequestId
     headers.entry(CONTENT_TYPE).or_insert(json);
     let no_store = HeaderValue::from_static("no-store, no-cache");
     headers.insert(CACHE_CONTROL, no_store);
+    // A page of another origin may read what it was given (Fetch, "CORS protocol").
+    if request.headers().contains_key(ORIGIN) {
+        let anyone = HeaderValue::from_static("*");
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, anyone);
+    }
     let server = HeaderValue::from_static("1.0.0.0 - LOCAL ProdSlices");
     headers.insert(HeaderName::from_static("x-ms-ests-server"), server);
     if let Ok(trace) = HeaderValue::from_str(&ids.trace.to_string()) {

@@ -17,7 +17,7 @@ use client::user::{
 };
 use client::{graph, json};
 use entra_emulator::Emulator;
-use http::header::{HeaderValue, ORIGIN};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN};
 use serde_json::{Value, json as value};
 
 #[test]
@@ -435,7 +435,9 @@ fn from_page(emulator: &Emulator, form: &Pairs) -> Value {
     let mut request = form_request(&path, form);
     let origin = HeaderValue::from_static("https://page.example");
     request.headers_mut().insert(ORIGIN, origin);
-    json(&emulator.handle(&request))
+    let answer = emulator.handle(&request);
+    assert_eq!(answer.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    json(&answer)
 }
 
 const NOBODY: &str = "00000000-0000-4000-8000-000000000000";

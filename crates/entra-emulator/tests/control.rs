@@ -187,7 +187,7 @@ fn a_request_that_cannot_be_used_changes_nothing_and_says_why() {
             "/faults",
             r#"[{"path": "/", "fault": "dropped", "retry_after": 3}]"#,
             400,
-            "429, 502 or 503",
+            "429, 502, 503 or an AADSTS code",
         ),
         (
             "POST",

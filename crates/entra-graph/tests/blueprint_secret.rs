@@ -104,7 +104,7 @@ async fn two_applies_at_once_end_in_one_application_and_no_dead_secret() {
             blueprint.apply(&one, &first),
             blueprint.apply(&two, &second),
         );
-        let (one, two) = both.await;
+        let (one, two) = Box::pin(both).await;
         let (one, two) = (one.unwrap(), two.unwrap());
         assert_eq!(one, two);
         tenant.emulator.advance(std::time::Duration::from_secs(600));

@@ -199,9 +199,12 @@ impl<'de> Names<'de> {
         let Some(Text(name)) = map.next_key()? else {
             return Ok(None);
         };
-        let is_same = |seen: &Cow<'_, str>| match self.any_case {
-            true => seen.eq_ignore_ascii_case(&name),
-            false => *seen == name,
+        let is_same = |seen: &Cow<'_, str>| {
+            if self.any_case {
+                seen.eq_ignore_ascii_case(&name)
+            } else {
+                *seen == name
+            }
         };
         let mark = mark(&name);
         if self.marks & mark != 0 && self.seen.iter().any(is_same) {

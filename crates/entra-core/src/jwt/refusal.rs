@@ -56,8 +56,8 @@ pub enum JwtRefusal {
     /// `kid` is no string, empty, or longer than any issuer's.
     #[error("the token's key id cannot be one")]
     KeyId,
-    /// A registered claim has another type than RFC 7519 4.1 says, is empty, or is a time beyond
-    /// the calendar.
+    /// A registered claim or Entra's `tid` has another type than it must (RFC 7519 4.1), is empty,
+    /// or is a time beyond the calendar.
     #[error("the token's claim {0} has no value that it can have")]
     Claim(&'static str),
     /// The key has another id than the token names.

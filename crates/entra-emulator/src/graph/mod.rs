@@ -70,6 +70,14 @@ pub(crate) struct GraphCall<'a> {
     pub(crate) stale_replica: bool,
 }
 
+/// Whether a path is Microsoft Graph's.
+pub(crate) fn is_path(path: &str) -> bool {
+    ["/v1.0", "/beta"].iter().any(|version| {
+        path.strip_prefix(version)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 /// Answers one call below `/v1.0` or `/beta`, `$batch` included. The second value is the
 /// permission that allowed it, for the journal.
 pub(crate) fn handle(

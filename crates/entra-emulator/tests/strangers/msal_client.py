@@ -1,14 +1,21 @@
-"""MSAL for Python: secret, wrong secret, and certificates as it sends them (PS256 and RS256)."""
+"""MSAL for Python: secrets and certificates as it sends them, users by code and device code, and the
+on-behalf-of flow."""
 
 import base64
+import html.parser
 import json
+import urllib.parse
 
 import msal
+import requests
 
 from tenant_line import SETUP, TENANT, check, control, graph, self_signed
 
 AUTHORITY = f"{TENANT['authority']}/{TENANT['tenant_id']}"
 SCOPES = [f"{TENANT['graph']}/.default"]
+WEB = next(app for app in TENANT["apps"] if app["display_name"] == "Staff Portal")
+PUBLIC = TENANT["public_app"]
+USER = TENANT["users"][0]
 
 
 def client(credential, client_id=SETUP["client_id"], authority=AUTHORITY):
@@ -90,6 +97,108 @@ def main():
     expect("a foreign key is AADSTS700027", result.get("error_codes") == [700027], result)
 
 
+def public_client():
+    return msal.PublicClientApplication(
+        PUBLIC["client_id"],
+        authority=AUTHORITY,
+        instance_discovery=False,
+        verify=TENANT["ca"],
+        client_capabilities=["cp1"],
+    )
+
+
+class Form(html.parser.HTMLParser):
+    """The one form of a page: where it goes and what it holds."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.action, self.fields = None, {}
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "form":
+            self.action = attributes["action"]
+        if tag == "input":
+            self.fields[attributes["name"]] = attributes["value"]
+
+
+def browse(url):
+    """Signs a user in with the pages, as a browser would; what the redirect URI is given."""
+    browser = requests.Session()
+    browser.verify = TENANT["ca"]
+    answer = browser.get(url, allow_redirects=False)
+    while answer.status_code == 200:
+        form = Form(answer.text)
+        if "passwd" in form.fields:
+            form.fields |= {"login": USER["user_principal_name"], "passwd": USER["password"]}
+        action = "next" if "passwd" in form.fields else "accept"
+        answer = browser.post(
+            urllib.parse.urljoin(url, form.action),
+            data=form.fields | {"action": action},
+            allow_redirects=False,
+        )
+    expect("the browser is sent back to the application", answer.status_code == 302, answer.text)
+    query = urllib.parse.urlsplit(answer.headers["location"]).query
+    return dict(urllib.parse.parse_qsl(query))
+
+
+def me(result):
+    return graph(result["access_token"], "GET", "/me")["userPrincipalName"]
+
+
+def sign_in_with_code(app, scopes, redirect_uri):
+    flow = app.initiate_auth_code_flow(scopes, redirect_uri=redirect_uri)
+    return app.acquire_token_by_auth_code_flow(flow, browse(flow["auth_uri"]))
+
+
+def users():
+    name = USER["user_principal_name"]
+    read = [f"{TENANT['graph']}/User.Read"]
+
+    web = client(WEB["client_secret"], WEB["client_id"])
+    result = sign_in_with_code(web, read, "https://localhost/signin-oidc")
+    expect("a web application redeems a code", "access_token" in result, result)
+    expect("Microsoft Graph knows the signed-in user", me(result) == name, result)
+    expect("the ID token names the user", result["id_token_claims"]["preferred_username"] == name)
+    account = web.get_accounts()[0]
+    expect("the account has a name", account["username"] == name, account)
+    cached = web.acquire_token_silent(read, account)
+    expect("the token is found in the cache", cached["access_token"] == result["access_token"])
+    fresh = web.acquire_token_silent(read, account, force_refresh=True)
+    expect("a refresh token is redeemed", fresh["access_token"] != result["access_token"], fresh)
+
+    public = public_client()
+    result = sign_in_with_code(public, read, "http://localhost:54321")
+    expect("a public client redeems a code", me(result) == name, result)
+    expect("cp1 is in the token", claims(result["access_token"])["xms_cc"] == ["cp1"])
+    expect("cp1 gives a long token", result["expires_in"] > 80_000, result["expires_in"])
+
+    flow = public.initiate_device_flow(read)
+    expect("a device gets a code", "user_code" in flow, flow)
+    control(
+        "POST",
+        "/device-code",
+        {"user_code": flow["user_code"], "user_principal_name": name},
+    )
+    result = public.acquire_token_by_device_flow(flow)
+    expect("a device gets its token", me(result) == name, result)
+    flow = public.initiate_device_flow(read)
+    control("POST", "/device-code", {"user_code": flow["user_code"]})
+    result = public.acquire_token_by_device_flow(flow)
+    expect("a declined device is told so", result["error"] == "authorization_declined", result)
+
+    api = [f"api://{WEB['client_id']}/access_as_user"]
+    result = public.acquire_token_silent(api, public.get_accounts()[0])
+    expect("a refresh token is good for an API of ones own", "access_token" in result, result)
+    result = web.acquire_token_on_behalf_of(result["access_token"], read)
+    expect("a service acts for the user", me(result) == name, result)
+    result = web.acquire_token_on_behalf_of(
+        result["access_token"], [f"{TENANT['graph']}/Mail.Read"]
+    )
+    expect("a token for another resource is no assertion", result["error_codes"] == [500131], result)
+
+
 def sha1_of(certificate):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -98,3 +207,4 @@ def sha1_of(certificate):
 
 
 main()
+users()

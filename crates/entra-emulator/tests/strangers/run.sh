@@ -8,7 +8,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${STRANGERS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/entra-strangers}
 # Versions that the expectations were written against.
-packages=(msal==1.39.0 azure-cli==2.91.0 cryptography)
+packages=(msal==1.39.0 azure-cli==2.91.0 cryptography requests)
 
 stamp=$cache/installed
 if [[ "$(cat "$stamp" 2>/dev/null || true)" != "${packages[*]}" ]]; then

@@ -15,6 +15,7 @@ mod guide;
 mod link_host;
 mod plan;
 mod preflight;
+mod profile;
 mod redirect_uri;
 mod refusal;
 mod registration;
