@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use entra_core::{HttpClient, Limits, Outcome, Probe, TokenRequest, TransportError};
+use entra_core::{
+    CredentialKind, HttpClient, Limits, Outcome, Probe, TokenRequest, TransportError,
+};
 use entra_graph::{
-    Blueprint, Change, CredentialKind, CredentialRecord, CredentialRole, CredentialVault, Kept,
-    MemoryHost, MemoryVault, Permission, RotationOutcome, VaultError, VaultSource,
+    Blueprint, Change, CredentialRecord, CredentialRole, CredentialVault, Kept, MemoryHost,
+    MemoryVault, Permission, RotationOutcome, VaultError, VaultSource,
 };
 use time::Duration;
 
@@ -164,7 +166,7 @@ async fn the_health_page_shows_each_credential_and_its_end() {
     };
     assert_eq!(
         (status.kind, status.role, status.obstacle.clone()),
-        (CredentialKind::Secret, CredentialRole::InUse, None)
+        (CredentialKind::ClientSecret, CredentialRole::InUse, None)
     );
     let (end, renewal) = (status.expires_on.unwrap(), status.renews_on.unwrap());
     assert_eq!((end - renewal).whole_days(), 30);

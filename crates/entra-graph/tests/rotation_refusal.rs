@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{
-    ConfidentialClient, HttpClient, Limits, MovableClock, TokenErrorKind, TransportError,
+    ConfidentialClient, CredentialKind, HttpClient, Limits, MovableClock, TokenErrorKind,
+    TransportError,
 };
 use entra_emulator::{Emulator, Fault, FaultRule};
 use entra_graph::{
-    Blueprint, CredentialKind, CredentialRecord, CredentialVault, Error, Kept, MemoryVault,
-    Obstacle, Permission, RotationEvent, RotationOutcome, VaultError,
+    Blueprint, CredentialRecord, CredentialVault, Error, Kept, MemoryVault, Obstacle, Permission,
+    RotationEvent, RotationOutcome, VaultError,
 };
 use time::Duration;
 

@@ -3,32 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use entra_core::{Finding, error_chain};
+use entra_core::{CredentialKind, Finding, error_chain};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::obstacle::Obstacle;
 use super::record::StoredCredential;
 use crate::Error;
-
-/// The kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CredentialKind {
-    /// A client secret.
-    Secret,
-    /// A certificate.
-    Certificate,
-}
-
-impl fmt::Display for CredentialKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Secret => "client secret",
-            Self::Certificate => "certificate",
-        })
-    }
-}
 
 /// What a credential is to the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ mod record_document;
 mod renewal;
 mod vault;
 
-pub use event::{CredentialKind, CredentialRole, CredentialStatus, RotationEvent};
+pub use event::{CredentialRole, CredentialStatus, RotationEvent};
 pub use obstacle::Obstacle;
 pub use record::{CredentialRecord, StoredCredential};
 pub use record_document::RecordError;
@@ -24,7 +24,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use entra_core::{CertificateOptions, ConfidentialClient, Finding, Probe, error_chain};
+use entra_core::{
+    CertificateOptions, ConfidentialClient, CredentialKind, Finding, Probe, error_chain,
+};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 use uuid::Uuid;

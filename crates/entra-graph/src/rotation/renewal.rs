@@ -1,11 +1,11 @@
 //! A credential gets its successor: made, kept, accepted by Entra, handed over to.
 
-use entra_core::{CertificateOptions, ClientSecret, SigningCertificate};
+use entra_core::{CertificateOptions, ClientSecret, CredentialKind, SigningCertificate};
 use time::Duration;
 use uuid::Uuid;
 
 use super::attempt::{Attempt, Wanted};
-use super::event::{CredentialKind, CredentialRole, CredentialStatus, RotationEvent};
+use super::event::{CredentialRole, CredentialStatus, RotationEvent};
 use super::obstacle::Obstacle;
 use super::own_application::{OwnApplication, Stop};
 use super::pass::Pass;
@@ -89,14 +89,13 @@ impl Pass<'_> {
     }
 
     async fn attempt(&mut self, own: &OwnApplication, attempt: Attempt) -> Result<(), Stop> {
-        match attempt.kind {
-            CredentialKind::Secret => self.add_secret(own, attempt.lifetime).await?,
-            CredentialKind::Certificate => {
-                let certificate = self.generate(attempt.lifetime).await?;
-                self.hold(Stage::Added(StoredCredential::certificate(certificate)))
-                    .await?;
-                self.register(own).await?;
-            }
+        if attempt.kind == CredentialKind::ClientSecret {
+            self.add_secret(own, attempt.lifetime).await?;
+        } else {
+            let certificate = self.generate(attempt.lifetime).await?;
+            let successor = StoredCredential::certificate(certificate);
+            self.hold(Stage::Added(successor)).await?;
+            self.register(own).await?;
         }
         self.finish().await
     }
@@ -117,7 +116,7 @@ impl Pass<'_> {
             Ok(added) => added,
             Err(error) => {
                 self.abandon().await?;
-                return Err(own.stop(error, CredentialKind::Secret).await);
+                return Err(own.stop(error, CredentialKind::ClientSecret).await);
             }
         };
         let kept = match ClientSecret::try_from(&added.secret) {
