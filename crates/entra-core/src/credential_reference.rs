@@ -1,5 +1,7 @@
 //! Where a product keeps a credential, and what must be known of it without looking at it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -40,6 +42,16 @@ pub enum CredentialKind {
     ClientSecret,
     /// Assertions that the host brings: federation, a key in an HSM.
     Assertion,
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "certificate",
+            Self::ClientSecret => "client secret",
+            Self::Assertion => "client assertion",
+        })
+    }
 }
 
 impl CredentialReference {

@@ -162,3 +162,48 @@ const DIRECTORY: &str = "00000002-0000-0000-c000-000000000000";
 const LIFETIME: Duration = Duration::minutes(10);
 /// How much this machine's clock may be ahead of Entra's.
 const CLOCK_SKEW: Duration = Duration::minutes(1);
+
+#[cfg(test)]
+mod tests {
+    use entra_core::CertificateOptions;
+    use serde_json::Value;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_proof_says_who_it_is_for_and_for_how_long() {
+        let now = datetime!(2026-01-01 00:00 UTC);
+        let options = CertificateOptions::new("Proof");
+        let certificate = SigningCertificate::generate(&options, now).unwrap();
+        let app = ObjectId::parse("11111111-2222-4333-8444-555555555555").unwrap();
+        let proof = KeyProof::sign(&certificate, &app, now).unwrap();
+        let parts: Vec<Vec<u8>> = proof
+            .0
+            .expose()
+            .split('.')
+            .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap())
+            .collect();
+        let [header, claims, signature] = parts.as_slice() else {
+            panic!("a proof has three parts")
+        };
+        let header: Value = serde_json::from_slice(header).unwrap();
+        let thumbprint = certificate.certificate().thumbprint_sha1();
+        assert_eq!(
+            (&header["alg"], &header["typ"], &header["kid"]),
+            (&json!("RS256"), &json!("JWT"), &json!(thumbprint))
+        );
+        let x5t = URL_SAFE_NO_PAD.decode(header["x5t"].as_str().unwrap());
+        let digits: String = x5t.unwrap().iter().map(|b| format!("{b:02X}")).collect();
+        assert_eq!(digits, thumbprint);
+        let claims: Value = serde_json::from_slice(claims).unwrap();
+        assert_eq!(
+            claims,
+            json!({"aud": "00000002-0000-0000-c000-000000000000",
+                "iss": "11111111-2222-4333-8444-555555555555",
+                "nbf": 1_767_225_540, "exp": 1_767_226_140})
+        );
+        assert_eq!(signature.len(), 256);
+        assert!(!format!("{proof:?}").contains(proof.0.expose()));
+    }
+}

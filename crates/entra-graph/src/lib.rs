@@ -145,8 +145,8 @@ pub use policy::{
 pub use query::{Filter, Literal, Order, Query};
 pub use replication::{RecentlyCreated, Replication};
 pub use rotation::{
-    CredentialKind, CredentialRecord, CredentialRole, CredentialStatus, CredentialVault, Kept,
-    MemoryVault, Obstacle, RecordError, Rotation, RotationEvent, RotationOutcome, RotationReport,
+    CredentialRecord, CredentialRole, CredentialStatus, CredentialVault, Kept, MemoryVault,
+    Obstacle, RecordError, Rotation, RotationEvent, RotationOutcome, RotationReport,
     StoredCredential, VaultError, VaultSource,
 };
 pub use service_principal::{ServicePrincipal, ServicePrincipals};

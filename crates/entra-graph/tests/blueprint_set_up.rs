@@ -43,6 +43,29 @@ async fn a_set_up_credential_that_may_not_consent_is_noticed_before_anything_is_
 }
 
 #[tokio::test]
+async fn a_set_up_credential_that_may_not_make_owners_is_noticed_before_anything_is_made() {
+    let tenant = LocalTenant::new();
+    let setup = Blueprint::new("setup", "May not make owners")
+        .with_permission(Permission::application("Application.ReadWrite.All"))
+        .with_permission(Permission::application("AppRoleAssignment.ReadWrite.All"))
+        .with_secret(Duration::days(1));
+    let (_, client) = tenant.link(&setup).await;
+    let graph = tenant.graph_of(&client);
+    let blueprint = Blueprint::new("own", "Own").with_self_rotation();
+    let error = blueprint
+        .apply(&graph, &MemoryHost::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the tenant would refuse the blueprint: the set-up credential has none of \
+         Directory.Read.All, Directory.ReadWrite.All"
+    );
+    let made = graph.applications().by_unique_name("own").await.unwrap();
+    assert_eq!(made, None);
+}
+
+#[tokio::test]
 async fn a_set_up_credential_that_owns_its_applications_may_not_change_those_of_others() {
     let tenant = LocalTenant::new();
     let host = MemoryHost::default();

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use entra_core::{Outcome, Probe, TokenRequest};
+use bytes::Bytes;
+use entra_core::{
+    CredentialKind, HttpClient, Limits, Outcome, Probe, TokenRequest, TransportError,
+};
 use entra_graph::{
-    Blueprint, Change, CredentialKind, CredentialRecord, CredentialRole, CredentialVault, Kept,
-    MemoryHost, MemoryVault, Permission, RotationOutcome, VaultError, VaultSource,
+    Blueprint, Change, CredentialRecord, CredentialRole, CredentialVault, Kept, MemoryHost,
+    MemoryVault, Permission, RotationOutcome, VaultError, VaultSource,
 };
 use time::Duration;
 
@@ -33,7 +36,7 @@ async fn a_client_secret_gets_a_successor_thirty_days_before_its_end() {
     assert_eq!(product.secrets().await.len(), 2);
     assert!(product.accepts(&old).await && product.accepts(&new).await);
 
-    product.days(1);
+    product.days(2);
     rotation.rotate_if_due().await.unwrap();
     assert_eq!(product.happened(), ["Expiring 60", "Rotated", "Removed"]);
     assert_eq!(
@@ -163,7 +166,7 @@ async fn the_health_page_shows_each_credential_and_its_end() {
     };
     assert_eq!(
         (status.kind, status.role, status.obstacle.clone()),
-        (CredentialKind::Secret, CredentialRole::InUse, None)
+        (CredentialKind::ClientSecret, CredentialRole::InUse, None)
     );
     let (end, renewal) = (status.expires_on.unwrap(), status.renews_on.unwrap());
     assert_eq!((end - renewal).whole_days(), 30);
@@ -258,6 +261,60 @@ async fn a_blueprint_makes_the_app_own_itself() {
     assert!(owners.contains(&linked.service_principal_id), "{owners:?}");
     let guide = blueprint.guide(&tenant.emulator.cloud());
     assert!(guide.contains("az ad app owner add"), "{guide}");
+}
+
+/// The first process asks for a secret and then stands still, until another one has taken over and
+/// is done.
+#[tokio::test]
+async fn a_process_that_stood_still_is_overtaken_and_leaves_nothing_behind() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    product.days(150);
+    let client = product.client_over(Arc::new(Stalling {
+        product: product.clone(),
+        has_stalled: AtomicBool::new(false),
+    }));
+    let stalled = product.rotation_of(client.clone(), product.vault.clone());
+    let report = stalled.rotate_if_due().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::InOtherHands);
+    assert_eq!(product.happened(), ["Rotated"]);
+    assert_eq!(client.credentials(), product.vault.record().credentials());
+    assert_eq!(product.secrets().await.len(), 2);
+
+    product.days(2);
+    stalled.rotate_if_due().await.unwrap();
+    let secrets = product.secrets().await;
+    let [left] = secrets.as_slice() else {
+        unreachable!("{secrets:?}")
+    };
+    assert_eq!(left.key_id, product.vault.record().current().key_id());
+    assert!(product.signs_in().await);
+}
+
+/// A way to the tenant that stands still for an hour after a secret was made.
+#[derive(Debug)]
+struct Stalling {
+    product: Product,
+    has_stalled: AtomicBool,
+}
+
+#[async_trait]
+impl HttpClient for Stalling {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let is_secret = request.uri().path().ends_with("/addPassword");
+        let answer = self.product.tenant.emulator.send(request, limits).await;
+        if is_secret && !self.has_stalled.swap(true, Ordering::SeqCst) {
+            let hour = std::time::Duration::from_secs(3_600);
+            self.product.tenant.emulator.advance(hour);
+            let other = self.product.rotation();
+            let report = Box::pin(other.rotate_if_due()).await.unwrap();
+            assert_eq!(report.outcome, RotationOutcome::Rotated);
+        }
+        answer
+    }
 }
 
 /// A vault that counts how often it is asked.

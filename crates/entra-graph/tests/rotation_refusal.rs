@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{
-    ConfidentialClient, HttpClient, Limits, MovableClock, TokenErrorKind, TransportError,
+    ConfidentialClient, CredentialKind, HttpClient, Limits, MovableClock, TokenErrorKind,
+    TransportError,
 };
 use entra_emulator::{Emulator, Fault, FaultRule};
 use entra_graph::{
-    Blueprint, CredentialKind, CredentialRecord, CredentialVault, Error, Kept, MemoryVault,
-    Obstacle, Permission, RotationEvent, RotationOutcome, VaultError,
+    Blueprint, CredentialRecord, CredentialVault, Error, Kept, MemoryVault, Obstacle, Permission,
+    RotationEvent, RotationOutcome, VaultError,
 };
 use time::Duration;
 
@@ -174,10 +175,10 @@ async fn the_policy_of_the_app_takes_the_place_of_the_tenants() {
 }
 
 #[tokio::test]
-async fn a_registration_that_was_deleted_is_told() {
+async fn a_registration_that_was_deleted_is_told_at_once() {
     let product = Product::link(LocalTenant::new(), Kind::Secret).await;
     let graph = product.tenant.setup_graph();
-    let rotation = product.rotation().to_certificate();
+    let rotation = product.rotation();
     graph
         .applications()
         .delete(&product.object_id)
@@ -221,9 +222,13 @@ async fn a_clock_that_is_ahead_renews_nothing_too_early_and_in_the_right_time() 
         let authority = product.tenant.authority();
         ConfidentialClient::new(authority, product.client_id, credentials, pipeline).unwrap()
     };
-    let rotation = product.rotation_of(ahead(350), product.vault.clone());
-    let report = rotation.rotate_if_due().await.unwrap();
-    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    // Fifty and fifteen days before the end, by this clock.
+    for days in [315, 350] {
+        let rotation = product.rotation_of(ahead(days), product.vault.clone());
+        let report = rotation.rotate_if_due().await.unwrap();
+        assert_eq!(report.outcome, RotationOutcome::NotDue);
+    }
+    assert_eq!(product.happened(), <[String; 0]>::default());
 
     product.days(340);
     let rotation = product.rotation_of(ahead(-3), product.vault.clone());
@@ -275,7 +280,7 @@ async fn a_vault_that_fails_at_any_write_costs_no_sign_in() {
                 _ => rotation,
             };
             let mut failures = 0;
-            for _ in 0..5 {
+            for _ in 0..7 {
                 failures += usize::from(rotation.rotate_if_due().await.is_err());
                 assert!(product.signs_in().await, "{kind:?} {write}");
                 product.days(1);
@@ -358,6 +363,59 @@ async fn what_may_not_be_removed_is_left_to_an_administrator() {
     product.days(1);
     rotation.rotate_if_due().await.unwrap();
     assert_eq!(product.happened(), <[String; 0]>::default());
+}
+
+#[tokio::test]
+async fn where_the_new_credential_was_deleted_the_old_one_is_in_use_again() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    let rotation = product.rotation();
+    let old = product.vault.record().current().credential();
+    rotation.rotate_now().await.unwrap();
+    let successor = product.vault.record().current().key_id().unwrap();
+    let graph = product.tenant.setup_graph();
+    let applications = graph.applications();
+    applications
+        .remove_password(&product.object_id, &successor)
+        .await
+        .unwrap();
+    product.days(3);
+    let report = rotation.rotate_if_due().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    assert_eq!(product.happened(), ["Rotated", "FellBack"]);
+    let record = product.vault.record();
+    assert_eq!(record.current().credential(), old);
+    assert_eq!(record.credentials().iter().count(), 1);
+    assert!(product.signs_in().await);
+    // It is renewed like any other.
+    product.days(150);
+    assert_eq!(outcome(&product).await, RotationOutcome::Rotated);
+}
+
+#[tokio::test]
+async fn where_both_were_deleted_an_administrator_is_told() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    let rotation = product.rotation();
+    rotation.rotate_now().await.unwrap();
+    let graph = product.tenant.setup_graph();
+    for secret in product.secrets().await {
+        let removed = graph
+            .applications()
+            .remove_password(&product.object_id, &secret.key_id.unwrap())
+            .await;
+        removed.unwrap();
+    }
+    product.days(3);
+    let report = rotation.rotate_if_due().await.unwrap();
+    let kind = TokenErrorKind::SecretInvalid;
+    let obstacle = Obstacle::Refused { kind };
+    assert_eq!(
+        report.outcome,
+        RotationOutcome::CannotRotate(obstacle.clone())
+    );
+    assert_eq!(
+        product.happened(),
+        ["Rotated".to_owned(), format!("CannotRotate {obstacle}")]
+    );
 }
 
 /// A vault whose n-th write fails.

@@ -7,8 +7,8 @@ mod rotating;
 
 use std::sync::Arc;
 
-use entra_core::{ConfidentialClient, TokenRequest};
-use entra_graph::{CredentialKind, Rotation, RotationEvent, VaultSource};
+use entra_core::{ConfidentialClient, CredentialKind, TokenRequest};
+use entra_graph::{Rotation, RotationEvent, VaultSource};
 use futures_util::future::join_all;
 use time::Duration;
 
@@ -127,7 +127,10 @@ impl Service {
         );
         assert_eq!(self.product.keys().await.len(), keys, "{:?}", self.kind);
         let kind = self.product.vault.record().current().kind();
-        assert_eq!(kind == CredentialKind::Secret, self.kind == Kind::Secret);
+        assert_eq!(
+            kind == CredentialKind::ClientSecret,
+            self.kind == Kind::Secret
+        );
     }
 }
 

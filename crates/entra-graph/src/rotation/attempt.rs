@@ -1,8 +1,8 @@
 //! Which successors to try, in which order: what the tenant's policy allows comes first.
 
+use entra_core::CredentialKind;
 use time::{Duration, OffsetDateTime};
 
-use super::event::CredentialKind;
 use super::obstacle::Obstacle;
 use crate::{AppManagementPolicy, CredentialRestriction, RestrictionType};
 
@@ -29,10 +29,8 @@ impl Wanted {
         policy: Option<&AppManagementPolicy>,
         created: OffsetDateTime,
     ) -> Result<Vec<Attempt>, Obstacle> {
-        let kinds: &[CredentialKind] = match self.kind {
-            CredentialKind::Secret => &[CredentialKind::Secret, CredentialKind::Certificate],
-            CredentialKind::Certificate => &[CredentialKind::Certificate],
-        };
+        let kinds = [CredentialKind::ClientSecret, CredentialKind::Certificate];
+        let kinds = kinds.iter().skip_while(|kind| **kind != self.kind);
         let mut attempts = Vec::new();
         let mut refused = None;
         for kind in kinds {
@@ -56,31 +54,29 @@ impl Wanted {
         policy: Option<&AppManagementPolicy>,
         created: OffsetDateTime,
     ) -> Result<Vec<Duration>, Obstacle> {
-        let restrictions: Vec<&CredentialRestriction> = match (policy, kind) {
-            (None, _) => Vec::new(),
-            (Some(policy), CredentialKind::Secret) => {
-                policy.password_restrictions(created).collect()
-            }
-            (Some(policy), CredentialKind::Certificate) => {
-                policy.key_restrictions(created).collect()
-            }
+        let is_secret = kind == CredentialKind::ClientSecret;
+        let restrictions: Vec<&CredentialRestriction> = match policy {
+            None => Vec::new(),
+            Some(policy) if is_secret => policy.password_restrictions(created).collect(),
+            Some(policy) => policy.key_restrictions(created).collect(),
         };
         let is = |restriction: &&&CredentialRestriction, of: &RestrictionType| {
             restriction.restriction_type.as_ref() == Some(of)
         };
         let has = |of: &RestrictionType| restrictions.iter().any(|found| is(&found, of));
-        let (wanted, limit) = match kind {
-            CredentialKind::Secret if has(&RestrictionType::PasswordAddition) => {
-                return Err(Obstacle::Forbidden { kind });
-            }
-            CredentialKind::Secret => (self.secret_lifetime, RestrictionType::PasswordLifetime),
-            CredentialKind::Certificate if has(&RestrictionType::TrustedCertificateAuthority) => {
-                return Err(Obstacle::TrustedAuthority);
-            }
-            CredentialKind::Certificate => (
+        if is_secret && has(&RestrictionType::PasswordAddition) {
+            return Err(Obstacle::Forbidden { kind });
+        }
+        if !is_secret && has(&RestrictionType::TrustedCertificateAuthority) {
+            return Err(Obstacle::TrustedAuthority);
+        }
+        let (wanted, limit) = if is_secret {
+            (self.secret_lifetime, RestrictionType::PasswordLifetime)
+        } else {
+            (
                 self.certificate_lifetime,
                 RestrictionType::AsymmetricKeyLifetime,
-            ),
+            )
         };
         let allowed = restrictions
             .iter()
@@ -136,8 +132,8 @@ mod tests {
 
     #[test]
     fn without_a_policy_the_wanted_lifetime_comes_first_and_shorter_ones_after() {
-        let found = attempts(CredentialKind::Secret, "").unwrap();
-        let secret = |days: i64| (CredentialKind::Secret, days * 24);
+        let found = attempts(CredentialKind::ClientSecret, "").unwrap();
+        let secret = |days: i64| (CredentialKind::ClientSecret, days * 24);
         let certificate = |days: i64| (CredentialKind::Certificate, days * 24);
         assert_eq!(
             found,
@@ -171,7 +167,7 @@ mod tests {
     fn where_secrets_are_forbidden_a_certificate_is_next() {
         let policy = r#"{"isEnabled":true,"applicationRestrictions":{"passwordCredentials":[
             {"restrictionType":"passwordAddition","state":"enabled"}]}}"#;
-        let found = attempts(CredentialKind::Secret, policy).unwrap();
+        let found = attempts(CredentialKind::ClientSecret, policy).unwrap();
         assert_eq!(
             found.first(),
             Some(&(CredentialKind::Certificate, 365 * 24))

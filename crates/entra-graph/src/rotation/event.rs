@@ -3,32 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use entra_core::{Finding, error_chain};
+use entra_core::{CredentialKind, Finding, error_chain};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::obstacle::Obstacle;
 use super::record::StoredCredential;
 use crate::Error;
-
-/// The kind of a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CredentialKind {
-    /// A client secret.
-    Secret,
-    /// A certificate.
-    Certificate,
-}
-
-impl fmt::Display for CredentialKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Secret => "client secret",
-            Self::Certificate => "certificate",
-        })
-    }
-}
 
 /// What a credential is to the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,6 +122,14 @@ pub enum RotationEvent {
         /// The one in use from now on.
         new: CredentialStatus,
     },
+    /// The credential in use is not accepted any more, and the one before it took its place again:
+    /// somebody removed the new one.
+    FellBack {
+        /// The one that is not accepted.
+        failed: CredentialStatus,
+        /// The one in use from now on.
+        restored: CredentialStatus,
+    },
     /// A credential that was replaced is removed.
     Removed {
         /// The credential.
@@ -193,6 +182,11 @@ impl fmt::Display for RotationEvent {
                 new.name,
                 old.name,
                 Date(new.expires_on)
+            ),
+            Self::FellBack { failed, restored } => write!(
+                f,
+                "{} is not accepted any more; {} is in use again",
+                failed.name, restored.name
             ),
             Self::Removed { credential } => write!(f, "{} was removed", credential.name),
             Self::Left {
@@ -247,4 +241,73 @@ pub(super) fn threshold(end: OffsetDateTime, now: OffsetDateTime) -> Option<u16>
         .into_iter()
         .filter(|days| left <= time::Duration::days(i64::from(*days)))
         .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use entra_core::{ClientSecret, Outcome};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const END: OffsetDateTime = datetime!(2026-07-01 00:00 UTC);
+
+    #[test]
+    fn a_threshold_is_reached_to_the_day() {
+        for (days, expected) in [
+            (61, None),
+            (60, Some(60)),
+            (31, Some(60)),
+            (30, Some(30)),
+            (8, Some(14)),
+            (7, Some(7)),
+            (2, Some(7)),
+            (1, Some(1)),
+            (0, Some(0)),
+            (-5, Some(0)),
+        ] {
+            let now = END - time::Duration::days(days);
+            assert_eq!(threshold(END, now), expected, "{days}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_reads_by_when_to_do_what() {
+        let secret = ClientSecret::parse("canary~secret").unwrap();
+        let stored = StoredCredential::secret(secret).with_end(END);
+        let event = RotationEvent::CannotRotate {
+            credential: CredentialStatus::of(&stored, CredentialRole::InUse),
+            obstacle: Obstacle::NotOwner,
+        };
+        // `printf %s 'canary~secret' | sha256sum`
+        assert_eq!(
+            event.to_string(),
+            "client secret with fingerprint 33357e2b ends on 2026-07-01 and cannot be renewed: the \
+             app may change registrations that it owns, and does not own its own. Make the app's \
+             service principal an owner of its registration, by applying the blueprint again or \
+             with az ad app owner add; or, each time, make a new credential under App \
+             registrations > Certificates & secrets, and enter it in the product."
+        );
+        assert!(!format!("{event:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_finding_warns_where_nobody_renews() {
+        let secret = ClientSecret::parse("canary~secret").unwrap();
+        let stored = StoredCredential::secret(secret);
+        let mut status = CredentialStatus::of(&stored, CredentialRole::InUse);
+        let outcome = |status: &CredentialStatus, days| {
+            let finding = status.finding(END - time::Duration::days(days));
+            (finding.outcome, finding.remedy.is_some())
+        };
+        assert_eq!(outcome(&status, 1), (Outcome::Skipped, false));
+        status.expires_on = Some(END);
+        status.renews_on = Some(END - time::Duration::days(30));
+        assert_eq!(outcome(&status, 16), (Outcome::Passed, false));
+        assert_eq!(outcome(&status, 14), (Outcome::Warning, false));
+        status.obstacle = Some(Obstacle::NotOwner);
+        assert_eq!(outcome(&status, 61), (Outcome::Passed, true));
+        assert_eq!(outcome(&status, 59), (Outcome::Warning, true));
+        assert_eq!(outcome(&status, 0), (Outcome::Failed, true));
+    }
 }

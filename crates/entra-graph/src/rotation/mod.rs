@@ -1,5 +1,6 @@
 //! Credentials that never expire in a customer's face: watched, renewed with overlap, replaced.
 
+mod aftercare;
 mod attempt;
 mod event;
 mod obstacle;
@@ -7,9 +8,10 @@ mod own_application;
 mod pass;
 mod record;
 mod record_document;
+mod renewal;
 mod vault;
 
-pub use event::{CredentialKind, CredentialRole, CredentialStatus, RotationEvent};
+pub use event::{CredentialRole, CredentialStatus, RotationEvent};
 pub use obstacle::Obstacle;
 pub use record::{CredentialRecord, StoredCredential};
 pub use record_document::RecordError;
@@ -22,7 +24,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use entra_core::{CertificateOptions, ConfidentialClient, Finding, Probe, error_chain};
+use entra_core::{
+    CertificateOptions, ConfidentialClient, CredentialKind, Finding, Probe, error_chain,
+};
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -65,6 +69,8 @@ use crate::{Error, GraphClient};
 ///
 /// * At each moment there is a credential in the vault that works. A successor is used once Entra
 ///   has accepted it five times in a row; if it never does, it is removed and the old one stays.
+///   Before the old one is removed the new one is tried once more, and if it fails the old one is
+///   in use again.
 /// * It may be killed at any moment. What it is about to do is in the [vault](CredentialVault)
 ///   before it is done, and the next look ends it, or takes it back. What was made and lost on the
 ///   way is known by a name that was announced before: what an administrator made is not touched.
@@ -99,7 +105,7 @@ impl Rotation {
             secret_name: DEFAULT_SECRET_NAME.to_owned(),
             secret_lifetime: Duration::days(180),
             certificate: None,
-            grace: Duration::DAY,
+            grace: Duration::days(2),
             listener: None,
             holder: Uuid::new_v4(),
             turn: Mutex::default(),
@@ -138,8 +144,8 @@ impl Rotation {
         self
     }
 
-    /// Keeps what was replaced for this long; one day by default. Other processes that sign in
-    /// with it have that time to notice.
+    /// Keeps what was replaced for this long; two days by default. Other processes that sign in
+    /// with it have that time to notice: longer than from one look to the next.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;

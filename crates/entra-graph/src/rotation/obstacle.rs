@@ -1,9 +1,7 @@
 //! Why an app cannot renew its own credential, and what an administrator does instead.
 
-use entra_core::{ClientId, TokenErrorKind};
+use entra_core::{ClientId, CredentialKind, TokenErrorKind};
 use time::Duration;
-
-use crate::rotation::CredentialKind;
 
 /// Why an app cannot renew its own credential. Nothing but an administrator mends it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

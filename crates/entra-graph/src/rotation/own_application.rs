@@ -1,12 +1,12 @@
 //! The app's own registration, as the app itself may see and change it.
 
 use entra_core::{
-    Certificate, ClientId, ObjectId, RetryClass, SigningCertificate, TokenError, TokenErrorKind,
+    Certificate, ClientId, CredentialKind, ObjectId, RetryClass, SigningCertificate, TokenError,
+    TokenErrorKind,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::event::CredentialKind;
 use super::obstacle::Obstacle;
 use super::record::{Leftover, LeftoverKind, StoredCredential, Value};
 use crate::token_claims::TokenClaims;
@@ -219,7 +219,7 @@ impl OwnApplication {
         let applications = self.graph.applications();
         let removed = applications.remove_password(&self.object_id, key_id).await;
         match removed {
-            Err(error) => Err(self.stop(error, CredentialKind::Secret).await),
+            Err(error) => Err(self.stop(error, CredentialKind::ClientSecret).await),
             Ok(()) => Ok(()),
         }
     }

@@ -2,13 +2,13 @@
 //! on their way out.
 
 use entra_core::{
-    Certificate, ClientCredential, ClientCredentials, ClientSecret, SigningCertificate,
+    Certificate, ClientCredential, ClientCredentials, ClientSecret, CredentialKind,
+    CredentialReference, ProfileError, SigningCertificate,
 };
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::IssuedSecret;
-use crate::rotation::CredentialKind;
 
 /// What a [`CredentialVault`](super::CredentialVault) keeps: one record per connection.
 ///
@@ -162,7 +162,7 @@ impl StoredCredential {
     /// Which kind it is.
     pub fn kind(&self) -> CredentialKind {
         match self.value {
-            Value::Secret(_) => CredentialKind::Secret,
+            Value::Secret(_) => CredentialKind::ClientSecret,
             Value::Certificate(_) => CredentialKind::Certificate,
         }
     }
@@ -175,6 +175,36 @@ impl StoredCredential {
     /// Until when it is accepted, as far as that is known.
     pub fn expires_on(&self) -> Option<OffsetDateTime> {
         self.expires_on
+    }
+
+    /// What a profile stores of it: where the host keeps the record, and until when the credential
+    /// is valid. Not the credential itself.
+    ///
+    /// # Errors
+    /// [`ProfileError`] for a location that a profile does not take.
+    pub fn reference(
+        &self,
+        location: impl Into<String>,
+    ) -> Result<CredentialReference, ProfileError> {
+        let mut reference = match &self.value {
+            Value::Secret(_) => CredentialReference::client_secret(location)?,
+            Value::Certificate(certificate) => {
+                CredentialReference::certificate(certificate.certificate(), location)?
+            }
+        };
+        if let Some(hint) = self.credential().secret_hint() {
+            reference = reference.with_hint(hint)?;
+        }
+        if let Some(key_id) = self.key_id {
+            reference = reference.with_key_id(key_id);
+        }
+        if let Some(start) = self.starts_on {
+            reference = reference.with_issue(start);
+        }
+        if let Some(end) = self.expires_on {
+            reference = reference.with_expiry(end);
+        }
+        Ok(reference)
     }
 
     /// The certificate, if it is one.
@@ -271,3 +301,40 @@ impl Stage {
 
 const LONGEST_MARGIN: Duration = Duration::days(30);
 const LOOK_FOR_LEFTOVERS: Duration = Duration::days(2);
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const END: OffsetDateTime = datetime!(2026-07-01 00:00 UTC);
+
+    fn secret() -> StoredCredential {
+        StoredCredential::secret(ClientSecret::parse("Ab8Q~canary").unwrap())
+    }
+
+    #[test]
+    fn a_successor_is_due_thirty_days_before_the_end_or_a_third_of_a_short_life() {
+        let mut stored = secret();
+        assert_eq!(stored.renews_on(), None);
+        stored.expires_on = Some(END);
+        assert_eq!(stored.renews_on(), Some(datetime!(2026-06-01 00:00 UTC)));
+        for (days, expected) in [(365, 30), (90, 30), (60, 20), (6, 2)] {
+            stored.starts_on = Some(END - Duration::days(days));
+            let expected = END - Duration::days(expected);
+            assert_eq!(stored.renews_on(), Some(expected), "{days}");
+        }
+    }
+
+    #[test]
+    fn a_profile_stores_where_a_credential_is_and_not_what_it_is() {
+        let stored = secret().with_key_id(Uuid::from_u128(1)).with_end(END);
+        let reference = stored.reference("table:entra_credentials").unwrap();
+        assert_eq!(reference.kind(), CredentialKind::ClientSecret);
+        assert_eq!(reference.key_id(), Some(Uuid::from_u128(1)));
+        assert_eq!(reference.hint(), Some("Ab8"));
+        assert_eq!(reference.expires_at(), Some(END));
+        assert!(!format!("{reference:?}").contains("canary"));
+    }
+}

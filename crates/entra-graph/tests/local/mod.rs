@@ -12,7 +12,7 @@ use entra_graph::{Blueprint, GraphClient, Linked, MemoryHost, Permission};
 use time::Duration;
 
 /// A tenant, and what a test reaches it with.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct LocalTenant {
     pub(crate) emulator: Emulator,
 }

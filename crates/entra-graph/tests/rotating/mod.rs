@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// A product that is linked.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Product {
     pub(crate) tenant: LocalTenant,
     pub(crate) client_id: ClientId,
@@ -185,6 +185,7 @@ impl Product {
                 }
                 RotationEvent::Expired { .. } => "Expired".to_owned(),
                 RotationEvent::Rotated { .. } => "Rotated".to_owned(),
+                RotationEvent::FellBack { .. } => "FellBack".to_owned(),
                 RotationEvent::Removed { .. } => "Removed".to_owned(),
                 RotationEvent::Left { obstacle, .. } => format!("Left {obstacle}"),
                 other => format!("{other:?}"),

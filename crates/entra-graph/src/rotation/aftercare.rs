@@ -1,0 +1,171 @@
+//! After a rotation: leftovers go, the old credential goes, and people are told what comes.
+
+use time::{Duration, OffsetDateTime};
+
+use super::event::{CredentialRole, CredentialStatus, RotationEvent, threshold};
+use super::obstacle::Obstacle;
+use super::own_application::{OwnApplication, Stop};
+use super::pass::Pass;
+use super::record::{Retiring, Stage, StoredCredential};
+
+impl Pass<'_> {
+    pub(super) async fn tidy(&mut self) -> Result<(), Stop> {
+        let swept = self.sweep().await;
+        if matches!(swept, Err(Stop::Overtaken)) {
+            return swept;
+        }
+        let retired = self.retire().await;
+        swept.and(retired)
+    }
+
+    /// Removes what interrupted rotations left at Entra.
+    async fn sweep(&mut self) -> Result<(), Stop> {
+        let record = &self.kept.record;
+        if record.leftovers.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let own = self.own().await?;
+        own.sweep(
+            &record.leftovers,
+            |key_id| record.has_key_id(key_id),
+            record.valid_certificate(now),
+            now,
+        )
+        .await?;
+        if record.leftovers.iter().all(|left| left.look_until > now) {
+            return Ok(());
+        }
+        self.commit(|record| record.leftovers.retain(|left| left.look_until > now))
+            .await
+    }
+
+    /// Removes the credentials that were replaced long enough ago.
+    async fn retire(&mut self) -> Result<(), Stop> {
+        let now = self.now();
+        while let Some(old) = self.first_to_remove(now) {
+            // The last moment to notice that its successor does not work.
+            let current = self.kept.record.current.credential();
+            if self.is_accepted(&current).await?.is_none() {
+                return self.fall_back().await;
+            }
+            let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
+            let event = match self.remove(&old.credential).await {
+                Ok(()) => RotationEvent::Removed { credential },
+                Err(Stop::Obstacle(obstacle)) => RotationEvent::Left {
+                    credential,
+                    obstacle,
+                },
+                Err(stop) => return Err(stop),
+            };
+            let removed = old.credential.credential();
+            self.commit(|record| {
+                let is_kept = |old: &Retiring| old.credential.credential() != removed;
+                record.retiring.retain(is_kept);
+            })
+            .await?;
+            self.adopt();
+            self.rotation.tell(&event);
+        }
+        Ok(())
+    }
+
+    /// The newest one that still works takes its place again; it gets another successor when it is
+    /// due.
+    async fn fall_back(&mut self) -> Result<(), Stop> {
+        for old in self.kept.record.retiring.clone() {
+            let credential = old.credential.credential();
+            if self.is_accepted(&credential).await?.is_none() {
+                continue;
+            }
+            let failed = CredentialStatus::of(&self.kept.record.current, CredentialRole::Retiring);
+            let restored = CredentialStatus::of(&old.credential, CredentialRole::InUse);
+            let now = self.now();
+            self.commit(|record| {
+                let failed = std::mem::replace(&mut record.current, old.credential);
+                record.leftovers.extend(Stage::Added(failed).leftover(now));
+                let is_kept = |old: &Retiring| old.credential.credential() != credential;
+                record.retiring.retain(is_kept);
+            })
+            .await?;
+            self.adopt();
+            self.rotation
+                .tell(&RotationEvent::FellBack { failed, restored });
+            return Ok(());
+        }
+        self.check(&self.kept.record.current.credential()).await
+    }
+
+    async fn remove(&self, old: &StoredCredential) -> Result<(), Stop> {
+        let own = self.own().await?;
+        let record = &self.kept.record;
+        // A certificate does not prove its own removal where another one can.
+        let signer = record.current.as_certificate();
+        let signer = signer.or_else(|| record.valid_certificate(self.now()));
+        own.remove(old, signer, self.now()).await
+    }
+
+    fn first_to_remove(&self, now: OffsetDateTime) -> Option<Retiring> {
+        let mut retiring = self.kept.record.retiring.iter();
+        retiring.find(|old| old.remove_on <= now).cloned()
+    }
+
+    pub(super) fn until_next_removal(&self) -> Duration {
+        let retiring = self.kept.record.retiring.iter();
+        let next = retiring.map(|old| old.remove_on).min();
+        next.map_or(Duration::DAY, |next| next - self.now())
+    }
+
+    /// Warns of the end, and of what keeps the credential from being renewed.
+    pub(super) async fn tell(&mut self, met: Option<Obstacle>) -> Result<(), Stop> {
+        let current = &self.kept.record.current;
+        let reached = current
+            .expires_on
+            .and_then(|end| threshold(end, self.now()));
+        let days = reached.filter(|days| current.warned.is_none_or(|warned| *days < warned));
+        let obstacle = match (met, days) {
+            (None, Some(_)) => match self.own().await {
+                Ok(own) => self.foresee(&own).await,
+                Err(Stop::Obstacle(obstacle)) => Some(obstacle),
+                Err(_) => None,
+            },
+            (met, _) => met,
+        };
+        let code = obstacle.as_ref().map(Obstacle::code);
+        let is_news = code.is_some() && code != self.kept.record.told;
+        if days.is_none() && !is_news {
+            return Ok(());
+        }
+        // Written first: a warning that comes twice is worse than one of five that is lost.
+        self.commit(|record| {
+            record.current.warned = days.or(record.current.warned);
+            record.told = code.or_else(|| record.told.take());
+        })
+        .await?;
+        let mut credential = CredentialStatus::of(&self.kept.record.current, CredentialRole::InUse);
+        credential.obstacle.clone_from(&obstacle);
+        if days == Some(0) {
+            let credential = credential.clone();
+            self.rotation.tell(&RotationEvent::Expired { credential });
+        }
+        match (days, obstacle) {
+            (_, Some(obstacle)) => self.rotation.tell(&RotationEvent::CannotRotate {
+                credential,
+                obstacle,
+            }),
+            (Some(days), None) if days > 0 => {
+                self.rotation
+                    .tell(&RotationEvent::Expiring { credential, days });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) async fn foresee(&self, own: &OwnApplication) -> Option<Obstacle> {
+        let signer = self.kept.record.valid_certificate(self.now());
+        own.foresee(self.wanted_kind(), signer)
+            .await
+            .unwrap_or_default()
+    }
+}
