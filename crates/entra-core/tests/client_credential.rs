@@ -132,6 +132,24 @@ async fn openssl_verifies_a_client_assertion_signed_by_the_sdk() {
 
 #[test]
 #[ignore = "needs the openssl program"]
+fn openssl_verifies_what_the_sdk_signs_with_rs256() {
+    let made = generated();
+    let folder = folder("rs256");
+    let message = "message";
+    let signature = made.sign_rs256(message.as_bytes()).unwrap();
+    std::fs::write(folder.join("certificate.pem"), made.certificate().to_pem()).unwrap();
+    std::fs::write(folder.join("signature"), signature).unwrap();
+    std::fs::write(folder.join("signed"), message).unwrap();
+    let public = openssl(&folder, "x509 -in certificate.pem -noout -pubkey");
+    std::fs::write(folder.join("public.pem"), public).unwrap();
+    let verify = "dgst -sha256 -verify public.pem -signature signature signed";
+    assert_eq!(openssl(&folder, verify), "Verified OK\n");
+    std::fs::write(folder.join("signed"), "another").unwrap();
+    assert!(!run(&folder, verify).status.success());
+}
+
+#[test]
+#[ignore = "needs the openssl program"]
 fn openssl_reads_an_exported_certificate_and_its_key() {
     let made = generated();
     let (folder, certificate) = (folder("export"), made.certificate());
