@@ -99,7 +99,7 @@ impl ConfidentialClient {
         self.with(|settings| settings.source = Some(source))
     }
 
-    /// Keeps at most this many tokens; 10,000 by default. The one that was not used for the
+    /// Keeps at most this many tokens, two at least; 10,000 by default. The one that was not used for the
     /// longest time goes first.
     #[must_use]
     pub fn with_cache_capacity(self, tokens: usize) -> Self {
@@ -296,7 +296,14 @@ impl TokenSource for AppSource {
         Ok(issued.data)
     }
 
+    fn clock_offset(&self) -> time::Duration {
+        self.registration.clock_offset()
+    }
+
     fn admit(&self, request: &TokenRequest) -> Result<(), Error> {
+        if request.scope().is_empty() {
+            return Err(Error::InvalidRequest("the request names no scope"));
+        }
         let authority = self.registration.authority_of(request)?;
         if authority.tenant().is_single() {
             return Ok(());

@@ -269,7 +269,7 @@ fn failure(stderr: &str) -> AzureCliError {
 fn read(stdout: &[u8]) -> Option<TokenData> {
     let answer: CliToken = serde_json::from_slice(stdout).ok()?;
     let end = answer.end()?;
-    TokenData::new(&answer.access_token, end, None).ok()
+    TokenData::new(answer.access_token.expose(), end, None).ok()
 }
 
 #[derive(Deserialize)]

@@ -12,9 +12,9 @@ pub struct CacheMetrics {
     pub hits: u64,
     /// How many tokens came from another process, through the shared cache.
     pub shared_hits: u64,
-    /// How many times the service was asked.
+    /// How many times a token was fetched, each with all its repetitions and credentials.
     pub requests: u64,
-    /// How many of these failed.
+    /// How many of these ended without a token.
     pub failures: u64,
     /// How many calls got the error of an earlier one, because asking again was no use yet.
     pub held_back: u64,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::cache_metrics::{CacheMetrics, Counters};
@@ -28,6 +29,11 @@ pub(crate) trait TokenSource: Debug + Send + Sync {
         request: &TokenRequest,
         effort: Effort,
     ) -> impl Future<Output = Result<TokenData, Error>> + Send;
+
+    /// What the service's clock is ahead of this machine's.
+    fn clock_offset(&self) -> time::Duration {
+        time::Duration::ZERO
+    }
 
     /// Whether it may be asked at all. A refusal leaves no trace in the cache.
     fn admit(&self, _request: &TokenRequest) -> Result<(), Error> {
@@ -116,9 +122,16 @@ impl<S: TokenSource> CachedTokens<S> {
         let now = self.clock.unix_time();
         let slot = self.slots.slot(request, now);
         slot.invalidate(token);
-        if request.claims().is_some() {
-            let plain = self.slots.slot(&request.without_claims(), now);
-            plain.is_challenged(&slot);
+        if request.claims().is_none() {
+            return;
+        }
+        // Calls without claims wait for the answer to this challenge. If it was refused a moment
+        // ago they keep what they have: it still serves where nobody asks for more.
+        let plain = self.slots.slot(&request.without_claims(), now);
+        plain.is_challenged(&slot);
+        let failure = slot.outcome.try_lock().ok().and_then(|last| last.clone());
+        if failure.is_none_or(|failure| self.still_refused(&failure).is_none()) {
+            plain.invalidate(token);
         }
     }
 
@@ -152,16 +165,21 @@ impl<S: TokenSource> CachedTokens<S> {
             let now = self.now();
             let mut due = self.slots.all();
             // A token that answered a challenge is kept for its twin without claims; one on behalf
-            // of a user needs that user's own token.
+            // of a user needs that user's own token; one that nobody asked for since it came is
+            // let go.
             due.retain(|(request, slot)| {
                 request.claims().is_none()
                     && request.user().is_none()
                     && slot.is_due_at(now, REFRESH_LEAD)
+                    && slot.is_wanted_at(now)
             });
-            for (request, slot) in due {
-                // A failure is logged and tried again after the hold-off.
-                let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
-            }
+            // One tenant that does not answer must not make the others late.
+            stream::iter(due)
+                .for_each_concurrent(AT_ONCE, |(request, slot)| async move {
+                    // A failure is logged and tried again after the hold-off.
+                    let _ = self.renew(&slot, &request, REFRESH_LEAD).await;
+                })
+                .await;
             self.clock.sleep(REFRESH_TICK).await;
         }
     }
@@ -273,7 +291,9 @@ impl<S: TokenSource> CachedTokens<S> {
     ) -> Option<TokenData> {
         let shared = self.shared.as_ref()?;
         let owner = self.source.owner(request)?;
-        let data = shared.load(&owner, &*self.clock).await?;
+        let data = shared
+            .load(&owner, (&*self.clock, self.source.clock_offset()))
+            .await?;
         let is_fresh = self.now().saturating_add(lead) < data.fresh_until();
         (is_fresh && !slot.was_refused(&data)).then(|| {
             self.counters.shared_hit();
@@ -285,7 +305,7 @@ impl<S: TokenSource> CachedTokens<S> {
         let (Some(shared), Some(owner)) = (&self.shared, self.source.owner(request)) else {
             return;
         };
-        let clock = &*self.clock;
+        let clock = (&*self.clock, self.source.clock_offset());
         shared.store(&owner, data, clock).await;
         if request.claims().is_some()
             && let Some(owner) = self.source.owner(&request.without_claims())
@@ -367,6 +387,8 @@ fn trail() -> i64 {
     30 + i64::from(random) * 60 / 255
 }
 
+/// How many tokens the background work renews at once.
+const AT_ONCE: usize = 16;
 /// How often the background work looks.
 const REFRESH_TICK: Duration = Duration::from_secs(30);
 /// How much earlier than a caller it refreshes, so that no caller does: two ticks.

@@ -226,7 +226,7 @@ pub enum CertificateError {
     #[error("the private key does not belong to the certificate")]
     KeyMismatch,
     /// The wanted validity does not fit into a certificate.
-    #[error("the validity is not a positive span of time before the year 9999")]
+    #[error("the validity is not a positive span of time between the years 1950 and 9999")]
     Validity,
     /// The common name is empty, longer than 64 characters (RFC 5280, ub-common-name) or has
     /// control characters.

@@ -318,6 +318,7 @@ async fn configuration(
             Err(_) => Err(Error::Malformed {
                 host: authority(asked.login_url()).to_owned(),
                 status: response.status(),
+                retry_after: None,
                 what: "a body that is no OpenID configuration".to_owned(),
                 ids: RequestIds::from_headers(response.headers()),
                 source: None,

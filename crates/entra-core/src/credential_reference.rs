@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use url::Url;
 use uuid::Uuid;
 
 use crate::profile::utc;
@@ -189,6 +190,13 @@ impl CredentialDocument {
     }
 }
 
+impl CredentialDocument {
+    /// The members that this version does not know.
+    pub(crate) fn rest(&self) -> &Map<String, Value> {
+        &self.rest
+    }
+}
+
 impl From<CredentialReference> for CredentialDocument {
     fn from(reference: CredentialReference) -> Self {
         reference.0
@@ -203,7 +211,11 @@ impl TryFrom<CredentialDocument> for CredentialReference {
         if document.location.trim().is_empty() {
             return Err(invalid("location"));
         }
-        if looks_like_a_secret(&document.location) {
+        let url = Url::parse(&document.location);
+        if looks_like_a_secret(&document.location)
+            || document.location.contains("-----BEGIN")
+            || url.is_ok_and(|url| url.password().is_some())
+        {
             return Err(ProfileError::SecretInProfile { field: "location" });
         }
         if let Some(hint) = &document.hint {
@@ -228,12 +240,12 @@ impl TryFrom<CredentialDocument> for CredentialReference {
 
 /// A private key in PEM, or a client secret: Entra's have `Q~` behind three characters and a
 /// digit.
-fn looks_like_a_secret(text: &str) -> bool {
+pub(crate) fn looks_like_a_secret(text: &str) -> bool {
     let bytes = text.trim().as_bytes();
     let is_client_secret = bytes.len() >= 34
         && bytes.get(3).is_some_and(u8::is_ascii_digit)
         && bytes.get(4..6) == Some(b"Q~");
-    is_client_secret || text.contains("-----BEGIN")
+    is_client_secret || text.contains("PRIVATE KEY-----")
 }
 
 fn is_sha256(thumbprint: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use crate::{ClientCredential, Error, RetryClass};
+use crate::{ClientCredential, Error, RetryClass, TokenErrorKind};
 
 /// The credentials of an application in the order in which to try them. There is at least one.
 ///
@@ -158,7 +158,13 @@ impl CredentialsInUse {
 /// Whether another credential may fare better.
 pub(crate) fn is_credential_error(error: &Error) -> bool {
     match error {
-        Error::Token(error) => error.class() == RetryClass::Credential,
+        Error::Token(error) => {
+            error.class() == RetryClass::Credential
+                || matches!(
+                    error.kind(),
+                    TokenErrorKind::FederatedCredential | TokenErrorKind::CertificateNotAuthorized
+                )
+        }
         Error::Certificate(_) | Error::Credential(_) | Error::NotAvailable { .. } => true,
         _ => false,
     }

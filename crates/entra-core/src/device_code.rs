@@ -67,8 +67,9 @@ impl DeviceLogin {
     ) -> Result<UserSession, Error> {
         let clock = Arc::clone(self.registration.pipeline().clock());
         let mut interval = self.interval;
+        let mut pause = interval;
         loop {
-            clock.sleep(interval).await;
+            clock.sleep(pause).await;
             let error = match self.look().await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
@@ -84,8 +85,7 @@ impl DeviceLogin {
                 }
                 Some(Pending::Unreachable) => {
                     // RFC 8628 3.5: back off exponentially.
-                    let wait = error.retry_after().unwrap_or_default();
-                    interval = interval.saturating_mul(2).min(MAX_INTERVAL).max(wait);
+                    interval = interval.saturating_mul(2).min(MAX_INTERVAL);
                     DeviceProgress::Unreachable { left }
                 }
                 None => return Err(error),
@@ -93,6 +93,9 @@ impl DeviceLogin {
             if left.is_zero() {
                 return Err(error);
             }
+            // What the service asks for counts once, and the code does not die unseen.
+            let wait = error.retry_after().unwrap_or_default();
+            pause = interval.max(wait).min(left);
             progress(next);
         }
     }
@@ -112,7 +115,7 @@ impl DeviceLogin {
         let started = pipeline.clock().now();
         let response = endpoint
             .post(pipeline, (Operation::Idempotent, Effort::Full), || async {
-                Ok(form.clone())
+                Ok(form.clone().into())
             })
             .await
             .map_err(|(error, _)| error)?;

@@ -10,8 +10,8 @@ use http::StatusCode;
 use time::OffsetDateTime;
 
 use crate::{
-    CertificateError, ManagedIdentityError, Operation, RetryClass, TokenError, TransportError,
-    WorkloadIdentityError, retry,
+    CertificateError, ManagedIdentityError, Operation, RetryClass, SealError, TokenError,
+    TransportError, WorkloadIdentityError, retry,
 };
 
 /// Why a call failed. No variant carries a secret, a token or a request's body.
@@ -53,6 +53,8 @@ pub enum Error {
         host: String,
         /// The answer's status.
         status: StatusCode,
+        /// How long the answer asks to wait.
+        retry_after: Option<Duration>,
         /// What was found, for example `text/html instead of JSON`.
         what: String,
         /// The request's ids.
@@ -66,6 +68,9 @@ pub enum Error {
     /// The host's own source of assertions or tokens failed.
     #[error("the host's own credential failed")]
     Credential(#[source] Arc<dyn StdError + Send + Sync>),
+    /// A stored session cannot be opened: the user has to sign in again, unless its key is found.
+    #[error("the stored session cannot be opened")]
+    Session(#[source] SealError),
     /// The machine lacks what the credential needs: nobody refused anything, and another
     /// credential may do ([`CredentialChain`](crate::CredentialChain)).
     #[error("{credential} is not available here")]
@@ -95,6 +100,7 @@ impl Error {
             Self::NoCredential(reasons) => reasons.iter().any(Self::is_retryable),
             Self::Certificate(_)
             | Self::Credential(_)
+            | Self::Session(_)
             | Self::NotAvailable { .. }
             | Self::InvalidRequest(_) => false,
         }
@@ -106,6 +112,7 @@ impl Error {
             Self::Throttled { retry_after, .. } => Some(*retry_after),
             Self::Token(error) => error.retry_after,
             Self::Response(response) => response.retry_after,
+            Self::Malformed { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -115,6 +122,10 @@ impl Error {
     pub(crate) fn with_retry_after(mut self, left: Duration) -> Self {
         match &mut self {
             Self::Throttled { retry_after, .. } => *retry_after = left,
+            Self::Malformed {
+                retry_after: Some(retry_after),
+                ..
+            } => *retry_after = left,
             Self::Token(error) if error.retry_after.is_some() => {
                 Arc::make_mut(error).retry_after = Some(left);
             }
@@ -127,6 +138,7 @@ impl Error {
     pub fn needs_user(&self) -> bool {
         match self {
             Self::Token(error) => error.class() == RetryClass::UserInteraction,
+            Self::Session(_) => true,
             _ => false,
         }
     }
@@ -151,6 +163,7 @@ impl Error {
             Self::Response(response) => Some(&response.ids),
             Self::Certificate(_)
             | Self::Credential(_)
+            | Self::Session(_)
             | Self::NotAvailable { .. }
             | Self::NoCredential(_)
             | Self::InvalidRequest(_) => None,
@@ -180,6 +193,11 @@ impl Error {
             Self::Certificate(error) => error.admin_hint().to_owned(),
             Self::Credential(source) | Self::NotAvailable { source, .. } => {
                 credential_hint(&**source).to_owned()
+            }
+            Self::Session(_) => {
+                "The user has to sign in again. If that happens to all users, the product has lost \
+                 the key under which it keeps sessions."
+                    .to_owned()
             }
             Self::NoCredential(reasons) => match reasons.first() {
                 Some(reason) => reason.admin_hint(),
@@ -300,6 +318,7 @@ impl ErrorResponse {
         Error::Malformed {
             host: self.host.clone(),
             status: self.status,
+            retry_after: self.retry_after,
             what: match &self.content_type {
                 Some(found) => format!("{found} that cannot be read"),
                 None => "a body that cannot be read".to_owned(),

@@ -121,6 +121,7 @@ impl IdentitySource {
         let malformed = |source| Error::Malformed {
             host: "the managed identity's endpoint".to_owned(),
             status: answer.status(),
+            retry_after: None,
             what: "a body that is no token response".to_owned(),
             ids: RequestIds::from_headers(answer.headers()),
             source,
@@ -130,7 +131,7 @@ impl IdentitySource {
         i64::try_from(token.expires_on)
             .ok()
             .and_then(|end| OffsetDateTime::from_unix_timestamp(end).ok())
-            .and_then(|end| TokenData::new(&token.access_token, end, None).ok())
+            .and_then(|end| TokenData::new(token.access_token.expose(), end, None).ok())
             .map(|data| data.issued_at(started))
             .ok_or_else(|| malformed(None))
     }

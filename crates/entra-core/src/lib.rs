@@ -6,7 +6,7 @@
 //! ```
 //! use entra_core::{
 //!     Authority, ClientCredential, ClientId, ClientSecret, Cloud, ConfidentialClient, HttpClient,
-//!     Pipeline, Tenant, TokenRequest,
+//!     Pipeline, Tenant, TokenRequest, error_chain,
 //! };
 //!
 //! async fn graph_token(http: impl HttpClient + 'static) -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@
 //!     )?;
 //!     match app.token(&TokenRequest::new([Cloud::public().graph_scope()])).await {
 //!         Ok(token) => println!("valid until {}", token.expires_on()),
-//!         Err(error) => println!("{error}. {}", error.admin_hint()),
+//!         Err(error) => println!("{}. {}", error_chain(&error), error.admin_hint()),
 //!     }
 //!     Ok(())
 //! }

@@ -391,12 +391,10 @@ impl<'a> Run<'a> {
             return false;
         }
         self.token_renewed = true;
-        credential.invalidate(wanted, &token);
         if let Some(claims) = &refusal.claims {
             *wanted = wanted.clone().with_claims(claims.as_str());
-            // The same challenge may have been answered with this very token before.
-            credential.invalidate(wanted, &token);
         }
+        credential.invalidate(wanted, &token);
         true
     }
 

@@ -14,7 +14,8 @@ use crate::{
 /// The link of a product to one tenant: where the tenant lives, which application the product is
 /// there, where its credential is kept, what it wants, and how the last test ended.
 ///
-/// It holds no secret, so that it may be stored, shown and logged. It begins as a draft, before
+/// It has no place for a secret, so that it may be stored, shown and logged; one that is recognised
+/// in a wrong place is refused when it is read or written. It begins as a draft, before
 /// anything is known of a tenant, becomes linked once everything is known, and is tested as often
 /// as one likes. What was tested and then changed counts as untested.
 ///
@@ -478,12 +479,9 @@ pub enum ProfileError {
         /// The field's name in JSON.
         field: &'static str,
     },
-    /// The cloud is none of those that are built in, and has no URLs.
-    #[error("{name:?} is not the name of a cloud")]
-    UnknownCloud {
-        /// The name found.
-        name: String,
-    },
+    /// The cloud is none of those that are built in, and has no URLs. Its name is not repeated.
+    #[error("the profile's cloud is not known, and has no URLs")]
+    UnknownCloud,
     /// A URL of a custom cloud cannot be used.
     #[error("the profile's cloud cannot be used")]
     Cloud(#[from] CloudError),
@@ -492,6 +490,9 @@ pub enum ProfileError {
 /// A URI with a scheme and no fragment (RFC 6749 3.1.2), to the letter.
 pub(crate) fn redirect_uri(text: String) -> Result<String, ProfileError> {
     match Url::parse(&text) {
+        Ok(uri) if uri.password().is_some() => Err(ProfileError::SecretInProfile {
+            field: "redirect_uris",
+        }),
         Ok(uri) if uri.fragment().is_none() && text.trim() == text => Ok(text),
         _ => Err(ProfileError::Invalid {
             field: "redirect_uris",

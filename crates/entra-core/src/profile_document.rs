@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::credential_reference::CredentialDocument;
+use crate::credential_reference::{CredentialDocument, looks_like_a_secret};
 use crate::profile::{Stage, redirect_uri};
 use crate::{
     ClientId, Cloud, ConnectionProfile, CredentialReference, NextStep, Outcome, ProfileError,
@@ -17,23 +17,22 @@ impl ConnectionProfile {
         // The version comes first: the members of another one may have any shape.
         let Versioned { version } = serde_json::from_str(text).map_err(not_a_profile)?;
         check_version(version)?;
-        serde_json::from_str::<Document>(text)
-            .map_err(not_a_profile)?
-            .try_into()
+        let document = serde_json::from_str::<Document>(text).map_err(not_a_profile)?;
+        document.without_secrets()?.try_into()
     }
 
     /// Reads a profile that is a part of some other JSON.
     pub(crate) fn from_value(value: Value) -> Result<Self, ProfileError> {
         let Versioned { version } = Versioned::deserialize(&value).map_err(not_a_profile)?;
         check_version(version)?;
-        Document::deserialize(value)
-            .map_err(not_a_profile)?
-            .try_into()
+        let document = Document::deserialize(value).map_err(not_a_profile)?;
+        document.without_secrets()?.try_into()
     }
 
     /// The profile as JSON, for a person to read. It holds no secret.
     pub fn to_json(&self) -> Result<String, ProfileError> {
-        serde_json::to_string_pretty(self).map_err(|_| ProfileError::UnwritableTime)
+        let document = Document::from(self.clone()).without_secrets()?;
+        serde_json::to_string_pretty(&document).map_err(|_| ProfileError::UnwritableTime)
     }
 }
 
@@ -73,6 +72,38 @@ pub(crate) struct Document {
     last_test: Option<TestDocument>,
     #[serde(flatten)]
     rest: Map<String, Value>,
+}
+
+impl Document {
+    /// The same, unless a secret stands in it: where people type a name, or in a member that this
+    /// version does not know.
+    fn without_secrets(self) -> Result<Self, ProfileError> {
+        let in_it = |field| ProfileError::SecretInProfile { field };
+        if looks_like_a_secret(&self.name) {
+            return Err(in_it("name"));
+        }
+        let credential = self.credential.as_ref().map(CredentialDocument::rest);
+        let test = self.last_test.as_ref().map(|test| &test.rest);
+        let unknown = [Some(&self.rest), Some(&self.cloud.rest), credential, test];
+        if unknown.into_iter().flatten().any(has_a_secret) {
+            return Err(in_it("unknown member"));
+        }
+        Ok(self)
+    }
+}
+
+fn has_a_secret(members: &Map<String, Value>) -> bool {
+    let mut members = members.iter();
+    members.any(|(name, value)| looks_like_a_secret(name) || holds_a_secret(value))
+}
+
+fn holds_a_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => looks_like_a_secret(text),
+        Value::Array(values) => values.iter().any(holds_a_secret),
+        Value::Object(members) => has_a_secret(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// A built-in cloud by name, or `custom` with its URLs.
@@ -206,9 +237,7 @@ impl TryFrom<CloudDocument> for Cloud {
             }
             (Some(_), ..) => return Err(ProfileError::Invalid { field: "cloud" }),
             (None, ..) => {
-                return Err(ProfileError::UnknownCloud {
-                    name: document.name,
-                });
+                return Err(ProfileError::UnknownCloud);
             }
         };
         let cloud = if document.aliases.is_empty() {

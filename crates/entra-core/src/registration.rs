@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
+use tokio::sync::Mutex;
 use tracing::Instrument as _;
 
 use crate::credential_set::{CredentialsInUse, is_credential_error};
@@ -65,8 +66,8 @@ pub(crate) struct Registration {
     credentials: Option<ArcSwap<CredentialsInUse>>,
     /// What the service's clock is ahead of this machine's, in seconds.
     clock_offset: AtomicI64,
-    /// When the source was asked last, in seconds of the monotonic clock plus one.
-    reloaded: AtomicU64,
+    /// Held while the source is asked; when it was asked last.
+    reloaded: Mutex<Option<Duration>>,
 }
 
 impl Registration {
@@ -79,7 +80,7 @@ impl Registration {
                 .map(|set| ArcSwap::from_pointee(CredentialsInUse::new(set, 0))),
             settings,
             clock_offset: AtomicI64::new(0),
-            reloaded: AtomicU64::new(0),
+            reloaded: Mutex::default(),
         }
     }
 
@@ -263,17 +264,18 @@ impl Registration {
 
     /// Other credentials than those in use, if somebody has replaced them or the source has some.
     async fn reload(&self, refused: &CredentialsInUse) -> Option<Arc<CredentialsInUse>> {
+        // Who is refused meanwhile waits for what the source says.
+        let mut reloaded = self.reloaded.lock().await;
         let current = self.credentials()?;
         if current.generation != refused.generation {
             return Some(current);
         }
         let source = self.settings.source.as_ref()?;
-        let now = self.pipeline().clock().monotonic().as_secs() + 1;
-        let last = self.reloaded.load(Ordering::Acquire);
-        if last != 0 && now < last + RELOAD_INTERVAL.as_secs() {
+        let now = self.pipeline().clock().monotonic();
+        if reloaded.is_some_and(|last| now < last.saturating_add(RELOAD_INTERVAL)) {
             return None;
         }
-        self.reloaded.store(now, Ordering::Release);
+        *reloaded = Some(now);
         match source.load().await {
             Ok(set) if set != current.set => {
                 tracing::info!("the credentials were replaced by those of their source");
@@ -344,8 +346,9 @@ impl Registration {
     /// The claims request with the client's capabilities in it.
     fn claims_of<'a>(&self, request: &'a TokenRequest) -> Result<Option<Cow<'a, str>>, Error> {
         match (request.claims(), self.settings.cae) {
-            (claims, false) => Ok(claims.map(Cow::Borrowed)),
+            (None, false) => Ok(None),
             (None, true) => Ok(Some(Cow::Borrowed(CAPABILITIES))),
+            (Some(claims), false) => object(claims).map(|_| Some(Cow::Borrowed(claims))),
             (Some(claims), true) => with_capabilities(claims).map(|all| Some(Cow::Owned(all))),
         }
     }
@@ -366,8 +369,7 @@ impl fmt::Debug for Registration {
 /// Adds `xms_cc` to a claims request (OpenID Connect Core 5.5; Microsoft Learn, "Claims challenges,
 /// claims requests, and client capabilities").
 fn with_capabilities(claims: &str) -> Result<String, Error> {
-    let broken = || Error::InvalidRequest("the claims request is no JSON object");
-    let mut claims: Map<String, Value> = serde_json::from_str(claims).map_err(|_| broken())?;
+    let mut claims = object(claims)?;
     let token = claims
         .entry("access_token")
         .or_insert_with(|| Value::Object(Map::new()));
@@ -377,6 +379,14 @@ fn with_capabilities(claims: &str) -> Result<String, Error> {
     let token = token.as_object_mut().ok_or_else(broken)?;
     token.insert("xms_cc".to_owned(), json!({"values": ["cp1"]}));
     serde_json::to_string(&claims).map_err(|_| broken())
+}
+
+fn object(claims: &str) -> Result<Map<String, Value>, Error> {
+    serde_json::from_str(claims).map_err(|_| broken())
+}
+
+fn broken() -> Error {
+    Error::InvalidRequest("the claims request is no JSON object")
 }
 
 fn is_clock_skew(error: &Error) -> bool {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use aws_lc_rs::{constant_time, digest};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// A secret text: a client secret, a token, an authorization code, a private key in PEM.
 ///
@@ -24,6 +25,14 @@ impl Secret {
     /// Takes the text over.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
+    }
+
+    /// A value with secrets in it, as JSON. It is written into memory that is wiped, without copies
+    /// on the way.
+    pub(crate) fn of_json(value: &impl Serialize) -> Option<Self> {
+        let mut json = Zeroizing::new(Vec::with_capacity(JSON_SIZE));
+        serde_json::to_writer(&mut *json, value).ok()?;
+        std::str::from_utf8(&json).ok().map(Self::new)
     }
 
     /// The text itself. Each call is a place to look at in a review.
@@ -77,6 +86,9 @@ impl From<&str> for Secret {
         Self::new(text)
     }
 }
+
+/// More than a token takes, so that the text does not move while it is written.
+const JSON_SIZE: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {

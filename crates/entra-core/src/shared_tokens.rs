@@ -1,15 +1,14 @@
 //! Tokens that several processes share: sealed, under names that tell nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use crate::token::TokenData;
 use crate::{
@@ -21,7 +20,8 @@ use crate::{
 /// An entry's name is a keyed hash over cloud, tenant, client, credential, user, scopes and claims,
 /// each with its length, so that no two can be mixed up. Its value is sealed with AES-256-GCM,
 /// bound to its name. A client with another secret or certificate, though of the same application,
-/// has entries of its own: whoever cannot sign in finds nothing. (Assertions that a host makes
+/// has entries of its own: whoever cannot sign in finds nothing. Where there are several credentials,
+/// all of them count, in their order. (Assertions that a host makes
 /// itself cannot be told apart, and count as one credential.)
 ///
 /// A cache that fails, or does not answer within two seconds, counts as empty.
@@ -38,8 +38,15 @@ impl SharedTokens {
     }
 
     /// The token under these parts of a name. Whatever fails counts as «none», and is logged.
-    pub(crate) async fn load(&self, parts: &[String], clock: &dyn Clock) -> Option<TokenData> {
-        match in_time(self.try_load(parts), clock).await {
+    ///
+    /// Times are kept as the service's clock has them, which is ahead of this machine's by
+    /// `offset`: the machines that share tokens may not agree on the time.
+    pub(crate) async fn load(
+        &self,
+        parts: &[String],
+        (clock, offset): (&dyn Clock, time::Duration),
+    ) -> Option<TokenData> {
+        match in_time(self.try_load(parts, offset), clock).await {
             Ok(data) => data.filter(|data| clock.now() < data.expires_on),
             Err(error) => {
                 tracing::warn!(
@@ -52,11 +59,17 @@ impl SharedTokens {
     }
 
     /// Keeps a token until it ends. A failure is logged.
-    pub(crate) async fn store(&self, parts: &[String], data: &TokenData, clock: &dyn Clock) {
+    pub(crate) async fn store(
+        &self,
+        parts: &[String],
+        data: &TokenData,
+        (clock, offset): (&dyn Clock, time::Duration),
+    ) {
         let Ok(time_to_live) = Duration::try_from(data.expires_on - clock.now()) else {
             return;
         };
-        if let Err(error) = in_time(self.try_store(parts, data, time_to_live), clock).await {
+        let value = Entry::of(data, offset);
+        if let Err(error) = in_time(self.try_store(parts, &value, time_to_live), clock).await {
             tracing::warn!(
                 error = error_chain(&error),
                 "a token was not put into the shared cache"
@@ -64,16 +77,20 @@ impl SharedTokens {
         }
     }
 
-    async fn try_load(&self, parts: &[String]) -> Result<Option<TokenData>, SharedTokensError> {
+    async fn try_load(
+        &self,
+        parts: &[String],
+        offset: time::Duration,
+    ) -> Result<Option<TokenData>, SharedTokensError> {
         let name = self.name(parts)?;
         let Some(sealed) = self.cache.load(&name).await? else {
             return Ok(None);
         };
         let json = self.keys.open(PURPOSE, name.as_bytes(), &sealed)?;
-        let entry: Entry =
+        let entry: Entry<'_> =
             serde_json::from_str(json.expose()).map_err(|_| SharedTokensError::Unreadable)?;
         entry
-            .into_data()
+            .into_data(offset)
             .map(Some)
             .ok_or(SharedTokensError::Unreadable)
     }
@@ -81,21 +98,11 @@ impl SharedTokens {
     async fn try_store(
         &self,
         parts: &[String],
-        data: &TokenData,
+        entry: &Entry<'_>,
         time_to_live: Duration,
     ) -> Result<(), SharedTokensError> {
         let name = self.name(parts)?;
-        let unix = |time: OffsetDateTime| time.unix_timestamp();
-        let json = Zeroizing::new(
-            json!({
-                "token": data.text(),
-                "expires_on": unix(data.expires_on),
-                "refresh_on": data.refresh_on.map(unix),
-                "issued_on": data.issued_on().map(unix),
-            })
-            .to_string(),
-        );
-        let secret = Secret::new(json.as_str());
+        let secret = Secret::of_json(entry).ok_or(SharedTokensError::Unreadable)?;
         let sealed = self.keys.seal(PURPOSE, name.as_bytes(), &secret)?;
         Ok(self.cache.store(&name, &sealed, time_to_live).await?)
     }
@@ -115,23 +122,34 @@ impl fmt::Debug for SharedTokens {
     }
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    token: Secret,
+/// What is sealed. Times in Unix seconds, by the service's clock.
+#[derive(Deserialize, Serialize)]
+struct Entry<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
     expires_on: i64,
     refresh_on: Option<i64>,
     issued_on: Option<i64>,
 }
 
-impl Entry {
-    fn into_data(self) -> Option<TokenData> {
-        let time = |seconds: i64| OffsetDateTime::from_unix_timestamp(seconds).ok();
-        let data = TokenData::new(
-            &self.token,
-            time(self.expires_on)?,
-            self.refresh_on.and_then(time),
-        )
-        .ok()?;
+impl<'a> Entry<'a> {
+    fn of(data: &'a TokenData, offset: time::Duration) -> Self {
+        let unix = |time: OffsetDateTime| time.saturating_add(offset).unix_timestamp();
+        Self {
+            token: Cow::Borrowed(data.text()),
+            expires_on: unix(data.expires_on),
+            refresh_on: data.refresh_on.map(unix),
+            issued_on: data.issued_on().map(unix),
+        }
+    }
+
+    fn into_data(self, offset: time::Duration) -> Option<TokenData> {
+        let time = |seconds: i64| {
+            let time = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+            time.checked_sub(offset)
+        };
+        let refresh_on = self.refresh_on.and_then(time);
+        let data = TokenData::new(&self.token, time(self.expires_on)?, refresh_on).ok()?;
         Some(match self.issued_on.and_then(time) {
             Some(issued_on) => data.issued_at(issued_on),
             None => data,

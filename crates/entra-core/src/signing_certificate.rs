@@ -83,7 +83,8 @@ impl SigningCertificate {
 
     /// Like [`from_pem`](Self::from_pem), for a private key that is protected by a password
     /// (`ENCRYPTED PRIVATE KEY`: PKCS#8 with PBES2, RFC 5958 3 and RFC 8018 6.2; AES in CBC mode
-    /// and PBKDF2, as OpenSSL writes it since 1.1). A key without a password is read too.
+    /// and PBKDF2, as `openssl pkcs8 -topk8 -v2 aes-256-cbc` writes it). A key without a password is
+    /// read too. `openssl req` and `genrsa` of OpenSSL 3.0 still use triple DES, which is refused.
     ///
     /// The older way (`Proc-Type: 4,ENCRYPTED`, RFC 1423) derives its key by a single round of MD5
     /// and is refused. Deriving the key takes a moment: call it on a thread that may block.
@@ -392,6 +393,8 @@ mod generation {
         let not_after = now
             .checked_add(options.validity)
             .filter(|end| options.validity.is_positive() && end.year() < 9999)
+            // RFC 5280 4.1.2.5.1: the first year that UTCTime has.
+            .filter(|_| now.year() > 1950)
             .ok_or(CertificateError::Validity)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::Guard;
 use async_trait::async_trait;
@@ -22,7 +23,8 @@ pub trait TokenCredential: Debug + Send + Sync {
     /// as a rule.
     async fn token(&self, request: &TokenRequest) -> Result<AccessToken, Error>;
 
-    /// The service refused `token` before its time: the next call must not return it again.
+    /// The service refused `token` before its time: the next call must not return it again, nor
+    /// must one for the same request without its claims, with which the challenge was met.
     /// Many callers may say so at once; one new token is the answer to all of them.
     fn invalidate(&self, request: &TokenRequest, token: &AccessToken);
 }
@@ -220,7 +222,7 @@ impl Hash for TokenRequest {
 }
 
 /// The token of a user on whose behalf an application asks. Two are the same if their hashes are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct UserAssertion {
     hash: [u8; 32],
     token: Option<Secret>,
@@ -242,6 +244,12 @@ impl UserAssertion {
     /// The token; a cache's own copy of a request has none.
     pub(crate) fn token(&self) -> Option<&Secret> {
         self.token.as_ref()
+    }
+}
+
+impl Debug for UserAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserAssertion([redacted])")
     }
 }
 
@@ -268,7 +276,9 @@ impl AccessToken {
         expires_on: OffsetDateTime,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
         Ok(Self(Held::Shared(Arc::new(TokenData::new(
-            &token, expires_on, None,
+            token.expose(),
+            expires_on,
+            None,
         )?))))
     }
 
@@ -336,6 +346,8 @@ pub(crate) struct TokenData {
     pub(crate) expires_on: OffsetDateTime,
     pub(crate) refresh_on: Option<OffsetDateTime>,
     issued_on: Option<OffsetDateTime>,
+    /// Goes up with each token that this process sees: clocks of machines differ.
+    sequence: u64,
     fresh_until: OffsetDateTime,
     /// The same in Unix seconds, for the path that must be fast.
     fresh_until_unix: i64,
@@ -345,13 +357,13 @@ pub(crate) struct TokenData {
 impl TokenData {
     /// A token without a cache's times.
     pub(crate) fn new(
-        token: &Secret,
+        token: &str,
         expires_on: OffsetDateTime,
         refresh_on: Option<OffsetDateTime>,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
-        let mut text = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.expose().len()));
+        let mut text = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
         text.extend_from_slice(BEARER.as_bytes());
-        text.extend_from_slice(token.expose().as_bytes());
+        text.extend_from_slice(token.as_bytes());
         let text = Bytes::from_owner(WipedBytes(text));
         let mut authorization = HeaderValue::from_maybe_shared(text.clone())?;
         authorization.set_sensitive(true);
@@ -362,6 +374,7 @@ impl TokenData {
             expires_on,
             refresh_on,
             issued_on: None,
+            sequence: SEQUENCE.fetch_add(1, Ordering::Relaxed),
             fresh_until,
             fresh_until_unix: fresh_until.unix_timestamp(),
             usable_until: expires_on,
@@ -407,6 +420,11 @@ impl TokenData {
     /// When it was asked for, where that is known.
     pub(crate) fn issued_on(&self) -> Option<OffsetDateTime> {
         self.issued_on
+    }
+
+    /// Whether this process saw it before `other`.
+    pub(crate) fn came_before(&self, other: &Self) -> bool {
+        self.sequence < other.sequence
     }
 
     /// Whether it was asked for earlier than `other`, as far as both are known.
@@ -455,6 +473,8 @@ impl AsRef<[u8]> for WipedBytes {
         &self.0
     }
 }
+
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
 const BEARER: &str = "Bearer ";
 /// Tokens of apps with Continuous Access Evaluation live a day or longer.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use url::Url;
 use url::form_urlencoded::Serializer;
+use zeroize::Zeroizing;
 
 use crate::client_credential::Proof;
 use crate::error::RequestIds;
@@ -60,7 +61,7 @@ impl TokenEndpoint {
     ) -> Result<http::Response<Bytes>, (Error, Option<OffsetDateTime>)>
     where
         F: Fn() -> Fut + Send + Sync,
-        Fut: Future<Output = Result<String, Error>> + Send,
+        Fut: Future<Output = Result<Zeroizing<String>, Error>> + Send,
     {
         let mut settings = CallSettings::new(self.route, operation);
         settings.scope = Some(Arc::clone(&self.scope));
@@ -104,7 +105,7 @@ impl TokenEndpoint {
             .map_err(|error| (error, date))
     }
 
-    fn request(&self, form: String) -> Result<http::Request<Bytes>, Error> {
+    fn request(&self, form: Zeroizing<String>) -> Result<http::Request<Bytes>, Error> {
         http::Request::post(&self.url)
             .header(
                 http::header::CONTENT_TYPE,
@@ -115,7 +116,7 @@ impl TokenEndpoint {
             .header("x-ms-lib-capability", "retry-after, h429")
             .header("x-client-sku", "entra-core")
             .header("x-client-ver", env!("CARGO_PKG_VERSION"))
-            .body(Bytes::from(form))
+            .body(Bytes::from_owner(Form(form)))
             .map_err(|_| Error::InvalidRequest("the token endpoint's URL cannot be called"))
     }
 
@@ -152,6 +153,7 @@ impl TokenEndpoint {
         Error::Malformed {
             host: self.host.clone(),
             status: response.status(),
+            retry_after: None,
             what: what.to_owned(),
             ids: RequestIds::from_headers(response.headers()),
             source: match source {
@@ -176,8 +178,8 @@ pub(crate) struct TokenCall<'a> {
 }
 
 impl TokenCall<'_> {
-    fn form(&self, proof: Option<&Proof>) -> String {
-        let mut form = Serializer::new(String::new());
+    fn form(&self, proof: Option<&Proof>) -> Zeroizing<String> {
+        let mut form = Serializer::new(String::with_capacity(FORM_SIZE));
         form.append_pair("client_id", &self.client.to_string());
         self.grant.append_to(&mut form);
         if !self.scope.is_empty() {
@@ -196,9 +198,21 @@ impl TokenCall<'_> {
             }
             None => {}
         }
-        form.finish()
+        Zeroizing::new(form.finish())
     }
 }
+
+/// A form that is wiped once it was sent.
+struct Form(Zeroizing<String>);
+
+impl AsRef<[u8]> for Form {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// More than a form with two tokens takes, so that it does not move while it is written.
+const FORM_SIZE: usize = 16 << 10;
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +325,7 @@ impl TokenResponse {
             .refresh_in
             .filter(|seconds| *seconds > 0)
             .and_then(after);
-        let data = TokenData::new(&self.access_token, expires_on, refresh_on).ok()?;
+        let data = TokenData::new(self.access_token.expose(), expires_on, refresh_on).ok()?;
         Some(Issued {
             data: data.issued_at(started),
             refresh_token: self.refresh_token,

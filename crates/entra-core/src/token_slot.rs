@@ -52,7 +52,10 @@ impl TokenSlots {
         read: impl FnOnce(&TokenSlot) -> R,
     ) -> Option<R> {
         match self.first.get() {
-            Some((first, slot)) if first == request => Some(read(slot)),
+            Some((first, slot)) if first == request => {
+                slot.touch(now);
+                Some(read(slot))
+            }
             _ => {
                 let slots = self.shard_of(request)?.slots.load();
                 let slot = slots.get(request)?;
@@ -68,6 +71,7 @@ impl TokenSlots {
             let make = || (request.as_key(), Arc::default());
             let (first, slot) = self.first.get_or_init(make);
             if first == request {
+                slot.touch(now);
                 return Arc::clone(slot);
             }
         }
@@ -227,11 +231,22 @@ impl TokenSlot {
         self.current.load().is_some() && self.fresh_at(now, lead).is_none()
     }
 
+    /// Whether it has a token that somebody asked for since it came.
+    pub(crate) fn is_wanted_at(&self, now: OffsetDateTime) -> bool {
+        let current = self.current.load();
+        current.as_ref().is_some_and(|data| {
+            let issued = data
+                .issued_on()
+                .map_or(i64::MIN, OffsetDateTime::unix_timestamp);
+            now < data.expires_on && self.last_used.load(Ordering::Relaxed) >= issued
+        })
+    }
+
     /// Drops the token that was refused, or an older one. A newer one that came in between stays.
     pub(crate) fn invalidate(&self, refused: &AccessToken) {
         let current = self.current.load();
         let is_refused = current.as_ref().is_none_or(|data| {
-            AccessToken::shared(Arc::clone(data)) == *refused || data.is_older_than(refused.data())
+            AccessToken::shared(Arc::clone(data)) == *refused || data.came_before(refused.data())
         });
         if is_refused {
             let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,8 +9,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::cached_tokens::{CachedTokens, TokenSource};
 use crate::registration::Registration;
@@ -56,7 +54,7 @@ impl UserSession {
     }
 
     /// The session for the host's store, encrypted: nobody reads it without the key ring, and it
-    /// opens for the same application at the same authority alone.
+    /// opens for the same application in the same cloud alone.
     pub fn seal(&self, keys: &KeyRing) -> Result<SealedSession, SealError> {
         self.source().seal(keys)
     }
@@ -124,15 +122,14 @@ impl UserSession {
         keys: &KeyRing,
         sealed: &SealedSession,
     ) -> Result<Self, Error> {
-        let failed = |error: SealError| Error::Credential(Arc::new(error));
         let text = keys
             .open(PURPOSE, &bound_to(registration), &sealed.0)
-            .map_err(failed)?;
-        let stored: Stored = serde_json::from_str(text.expose())
-            .map_err(|_| Error::InvalidRequest("the sealed session is of another version"))?;
+            .map_err(Error::Session)?;
+        let stored: Stored<'_> = serde_json::from_str(text.expose())
+            .map_err(|_| Error::Session(SealError::NotSealed))?;
         let source = SessionSource {
             registration: Arc::clone(registration),
-            refresh: Mutex::new(Some(stored.refresh_token)),
+            refresh: Mutex::new(Some(Secret::new(&*stored.refresh_token))),
             account: stored.account,
             id_token: None,
             keeper: None,
@@ -274,9 +271,11 @@ impl SessionSource {
 
     fn seal(&self, keys: &KeyRing) -> Result<SealedSession, SealError> {
         let refresh_token = self.refresh_token().ok_or(SealError::NothingToSeal)?;
-        let json = json!({"refresh_token": refresh_token.expose(), "account": self.account});
-        let json = Zeroizing::new(json.to_string());
-        let secret = Secret::new(json.as_str());
+        let stored = Stored {
+            refresh_token: Cow::Borrowed(refresh_token.expose()),
+            account: self.account,
+        };
+        let secret = Secret::of_json(&stored).ok_or(SealError::Failed)?;
         keys.seal(PURPOSE, &bound_to(&self.registration), &secret)
             .map(SealedSession)
     }
@@ -308,9 +307,10 @@ impl TokenSource for SessionSource {
 }
 
 /// What is sealed.
-#[derive(Deserialize)]
-struct Stored {
-    refresh_token: Secret,
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    refresh_token: Cow<'a, str>,
     account: Option<Account>,
 }
 
@@ -326,15 +326,11 @@ pub(crate) fn login_scope(request: &TokenRequest) -> Cow<'static, str> {
     Cow::Owned(scopes.join(" "))
 }
 
-/// A session opens for the application and the cloud that sealed it.
+/// A session opens for the application at the authority that sealed it.
 fn bound_to(registration: &Registration) -> Vec<u8> {
     let settings = registration.settings();
-    format!(
-        "{} {}",
-        settings.authority.cloud().login_url(),
-        settings.client
-    )
-    .into_bytes()
+    let (cloud, tenant) = (settings.authority.cloud(), settings.authority.tenant());
+    format!("{} {tenant} {}", cloud.login_url(), settings.client).into_bytes()
 }
 
 const PURPOSE: &str = "user-session";

@@ -408,11 +408,13 @@ async fn the_background_work_refreshes_before_any_caller_has_to() {
     app.token(&graph()).await.unwrap();
     // Time passes as fast as the background work sleeps.
     app.refresh_ahead(async {
-        http.arrived(4).await;
-        assert!(
-            app.cached(&graph()).is_some(),
-            "a caller would have had to wait"
-        );
+        for count in 2..=4 {
+            http.arrived(count).await;
+            assert!(
+                app.cached(&graph()).is_some(),
+                "a caller would have had to wait"
+            );
+        }
     })
     .await;
     let start = datetime!(2026-01-01 00:00 UTC);
@@ -423,6 +425,21 @@ async fn the_background_work_refreshes_before_any_caller_has_to() {
         .collect();
     // Two ticks before three quarters of the hour; after a failure one tick later.
     assert_eq!(times, [0, 2640, 5280, 5310]);
+}
+
+#[tokio::test]
+async fn the_background_work_lets_go_of_a_token_that_nobody_asked_for_since_it_came() {
+    let (app, http, clock) = app([Reply::token("t1", 3600), Reply::token("t2", 3600)]);
+    app.token(&graph()).await.unwrap();
+    app.refresh_ahead(async {
+        http.arrived(2).await;
+        let end = clock.now() + time::Duration::hours(5);
+        while clock.now() < end {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(http.count(), 2);
 }
 
 #[tokio::test]

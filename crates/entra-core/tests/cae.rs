@@ -135,6 +135,26 @@ async fn a_call_that_comes_while_a_challenge_is_answered_waits_for_that_answer()
 }
 
 #[tokio::test]
+async fn a_challenge_that_only_a_person_can_answer_leaves_the_token_to_other_calls() {
+    let needs_user = Reply::refusal(400, "interaction_required", 50_076);
+    let (app, tokens, clock) = app([
+        Reply::token("t1", 86_400),
+        needs_user,
+        Reply::token("t2", 86_400),
+    ]);
+    let app = Arc::new(app);
+    let api = Arc::new(Api::that_refuses(["t1", "t2"]));
+    let calls = Pipeline::over(api.clone()).with_clock(clock);
+    for _ in 0..10 {
+        let error = calls.send(call(&app)).await.unwrap_err();
+        assert!(error.needs_user(), "{error:?}");
+    }
+    // One for the first challenge, one for the token in its place, which is kept from then on.
+    assert_eq!(tokens.count(), 3);
+    assert!(app.cached(&graph()).is_some());
+}
+
+#[tokio::test]
 async fn a_late_challenge_of_the_old_token_does_not_cost_the_new_one() {
     let (app, tokens, clock) = app([Reply::token("t1", 86_400), Reply::token("t2", 86_400)]);
     let app = Arc::new(app);

@@ -237,6 +237,11 @@ mod generated {
             let outcome = SigningCertificate::generate(&options, now);
             assert_eq!(outcome.map(|_| ()).unwrap_err(), expected, "{options:?}");
         }
+        for year in [-9999, 0, 1950] {
+            let day = time::Date::from_ordinal_date(year, 1).unwrap().midnight();
+            let outcome = SigningCertificate::generate(&named("a"), day.assume_utc());
+            assert_eq!(outcome.unwrap_err(), CertificateError::Validity, "{year}");
+        }
         let widest = "ü".repeat(64);
         let made = SigningCertificate::generate(&named(&widest), now).unwrap();
         assert_eq!(made.certificate().subject(), format!("CN={widest}"));

@@ -24,7 +24,7 @@ use scripted::app::{
     SECOND, certificate, client, client_id, forms, frozen, graph, kind, request, secret, tenant,
     text,
 };
-use scripted::{Reply, ScriptedHttp};
+use scripted::{Gate, Reply, ScriptedHttp};
 use tokio::task::JoinSet;
 
 #[tokio::test]
@@ -73,6 +73,42 @@ async fn a_refusal_that_no_other_credential_would_change_ends_the_search() {
         app.token(&graph()).await.unwrap_err();
         assert_eq!(secrets(&http), ["a"]);
     }
+}
+
+#[tokio::test]
+async fn an_assertion_or_a_certificate_that_is_not_trusted_hands_over_to_the_next_credential() {
+    for code in [700_213, 70_025, 700_030] {
+        let refusal = Reply::refusal(401, "invalid_client", code);
+        let (app, http, _) = app_with(three(), [refusal, Reply::token("t1", 3600)]);
+        assert_eq!(text(&app.token(&graph()).await.unwrap()), "t1");
+        assert_eq!(secrets(&http), ["a", "b"], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_while_the_source_is_asked_waits_for_what_it_says() {
+    let source = Arc::new(Slow::default());
+    let (app, http, _) = app_with(
+        secret("a"),
+        [
+            expired(),
+            expired(),
+            Reply::token("t1", 3600),
+            Reply::token("t2", 3600),
+        ],
+    );
+    let app = app.with_credential_source(source.clone());
+    let mut tasks = JoinSet::new();
+    for scope in ["one", "two"] {
+        let app = app.clone();
+        tasks.spawn(async move { app.token(&TokenRequest::new([scope])).await });
+    }
+    http.arrived(2).await;
+    source.0.open();
+    while let Some(token) = tasks.join_next().await {
+        token.unwrap().unwrap();
+    }
+    assert_eq!(secrets(&http), ["a", "a", "new", "new"]);
 }
 
 #[tokio::test]
@@ -358,5 +394,23 @@ impl HttpClient for Service {
             .status(status)
             .header("content-type", "application/json");
         Ok(answer.body(Bytes::from_static(body.as_bytes())).unwrap())
+    }
+}
+
+/// A source that answers once its gate is open.
+#[derive(Debug)]
+struct Slow(Gate);
+
+impl Default for Slow {
+    fn default() -> Self {
+        Self(Gate::closed())
+    }
+}
+
+#[async_trait]
+impl CredentialSource for Slow {
+    async fn load(&self) -> Loaded {
+        self.0.passed().await;
+        Ok(secret("new").into())
     }
 }

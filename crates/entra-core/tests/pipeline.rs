@@ -261,12 +261,7 @@ async fn a_claims_challenge_is_passed_on_to_the_credential() {
     pipeline.send(call).await.unwrap();
     assert_eq!(
         credential.log(),
-        [
-            "token",
-            "invalidate token-0",
-            "invalidate token-0 {\"a\":1}",
-            "token {\"a\":1}"
-        ]
+        ["token", "invalidate token-0 {\"a\":1}", "token {\"a\":1}"]
     );
 }
 

@@ -306,6 +306,37 @@ fn what_is_not_a_profile_is_refused_by_name() {
             value.clone(),
             Some(ProfileError::Missing(NextStep::Application)),
         ),
+        ("/name", json!(SECRET), Some(secret("name"))),
+        (
+            "/future",
+            json!([{"a": SECRET}]),
+            Some(secret("unknown member")),
+        ),
+        (
+            "/cloud/future",
+            json!(SECRET),
+            Some(secret("unknown member")),
+        ),
+        (
+            "/credential/future",
+            json!({SECRET: 1}),
+            Some(secret("unknown member")),
+        ),
+        (
+            "/cloud/name",
+            json!(SECRET),
+            Some(ProfileError::UnknownCloud),
+        ),
+        (
+            "/redirect_uris",
+            json!(["https://a:b@app.example/"]),
+            Some(secret("redirect_uris")),
+        ),
+        (
+            "/credential/location",
+            json!("redis://:b@vault.example"),
+            Some(secret("location")),
+        ),
         (
             "/credential",
             value,
@@ -314,9 +345,7 @@ fn what_is_not_a_profile_is_refused_by_name() {
         (
             "/cloud/name",
             json!("moon"),
-            Some(ProfileError::UnknownCloud {
-                name: "moon".to_owned(),
-            }),
+            Some(ProfileError::UnknownCloud {}),
         ),
         (
             "/cloud",
@@ -472,3 +501,6 @@ fn client() -> ClientId {
 
 const NOW: OffsetDateTime = datetime!(2026-02-03 09:00 UTC);
 const CRT: &str = include_str!("fixtures/openssl/rsa2048.crt");
+
+/// In the form of Entra's client secrets.
+const SECRET: &str = "Ab18Q~0123456789abcdefghijklmnopqrstuv";

@@ -98,6 +98,24 @@ async fn a_device_login_asks_less_often_when_told_to_and_bears_a_network_that_is
 }
 
 #[tokio::test]
+async fn a_wait_that_the_service_asks_for_counts_once_and_never_outlives_the_code() {
+    let (login, http) = pending([
+        Reply::new(503, "text/plain", "").header("retry-after", "60"),
+        Reply::refusal(400, "authorization_pending", 70_016),
+        Reply::new(503, "text/plain", "").header("retry-after", "18446744073709551615"),
+        Reply::refusal(400, "expired_token", 70_020),
+    ])
+    .await;
+    assert!(login.finish(|_| ()).await.unwrap_err().needs_user());
+    let times: Vec<_> = http.seen().iter().map(|request| request.at).collect();
+    let waits: Vec<_> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).whole_seconds())
+        .collect();
+    assert_eq!(waits, [5, 60, 10, 825]);
+}
+
+#[tokio::test]
 async fn a_device_login_ends_when_the_user_declines_or_the_code_expires() {
     for (error, code, kind) in [
         (
@@ -257,6 +275,16 @@ async fn a_sealed_session_opens_for_its_own_application_and_key_ring_alone() {
     let cut = SealedSession::from_bytes(&sealed.as_bytes()[..20]);
     assert!(same_app.open_session(&keys, &cut).is_err());
     assert!(same_app.open_session(&keys, &sealed).is_ok());
+    let error = same_app.open_session(&other_keys, &sealed).unwrap_err();
+    assert!(error.needs_user(), "{error:?}");
+    assert_eq!(error.to_string(), "the stored session cannot be opened");
+    let other_tenant = ConfidentialClient::new(
+        Authority::new(Cloud::public(), Tenant::parse("contoso.example").unwrap()),
+        *same_app.client_id(),
+        same_app.credentials(),
+        same_app.pipeline().clone(),
+    );
+    assert!(other_tenant.unwrap().open_session(&keys, &sealed).is_err());
 }
 
 #[tokio::test]

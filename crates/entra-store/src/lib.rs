@@ -38,6 +38,9 @@
 //! | `redis/token_cache`, `redis/one_time_store` | the contracts of entra-core | `tests/redis_server.rs`, `tests/two_processes.rs` |
 //! | `redis/options`, `redis/probe` | the configuration of Redis | beside the code |
 
+// Without the feature the guide names what is not there.
+#![cfg_attr(not(feature = "redis"), allow(rustdoc::broken_intra_doc_links))]
+
 #[cfg(feature = "redis")]
 mod redis;
 
