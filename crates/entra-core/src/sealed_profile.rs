@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use crate::jwe::Jwe;
 use crate::{
     Certificate, CertificateError, ClientCredential, ClientSecret, ClientSecretError,
-    ConnectionProfile, CredentialKind, ProfileError, RecipientKey, Secret, SigningCertificate,
+    ConnectionProfile, CredentialKind, NextStep, ProfileError, RecipientKey, Secret,
+    SigningCertificate,
 };
 
 /// A profile and its secret in one text that only the holders of listed certificates can read: a
@@ -115,6 +116,9 @@ impl UnsealedProfile {
         profile: ConnectionProfile,
         secret: ProfileSecret,
     ) -> Result<Self, SealedProfileError> {
+        if profile.credential().is_none() {
+            return Err(ProfileError::Missing(NextStep::Credential).into());
+        }
         if !secret.belongs_to(&profile) {
             return Err(SealedProfileError::OtherCredential);
         }
