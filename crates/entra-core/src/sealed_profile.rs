@@ -302,6 +302,7 @@ impl SealedProfileError {
             Self::NoRecipient => "Name at least one certificate that may open the file.",
             Self::TooManyRecipients => "Seal it to fewer certificates, in several files.",
             Self::Recipient { source, .. } | Self::Certificate(source) => source.admin_hint(),
+            Self::Profile(ProfileError::Missing(step)) => step.admin_hint(),
             Self::OtherCredential => "Choose the credential that this connection uses.",
             Self::TooLarge | Self::Malformed { .. } | Self::ContentType => {
                 "Choose the configuration file that the product sealed, whole and unchanged."

@@ -102,6 +102,8 @@ fn the_secret_must_be_the_one_that_the_profile_refers_to() {
         let outcome = UnsealedProfile::new(profile, secret).map(|_| ());
         let expected = if fits {
             Ok(())
+        } else if reference.is_none() {
+            Err(ProfileError::Missing(entra_core::NextStep::Credential).into())
         } else {
             Err(SealedProfileError::OtherCredential)
         };
