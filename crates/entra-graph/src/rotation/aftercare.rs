@@ -1,6 +1,7 @@
 //! After a rotation: leftovers go, the old credential goes, and people are told what comes.
 
-use time::{Duration, OffsetDateTime};
+use entra_core::ClientCredential;
+use time::Duration;
 
 use super::event::{CredentialRole, CredentialStatus, RotationEvent, threshold};
 use super::obstacle::Obstacle;
@@ -42,13 +43,18 @@ impl Pass<'_> {
 
     /// Removes the credentials that were replaced long enough ago.
     async fn retire(&mut self) -> Result<(), Stop> {
-        let now = self.now();
-        while let Some(old) = self.first_to_remove(now) {
+        while let Some(old) = self.first_to_remove() {
             // The last moment to notice that its successor does not work.
             let current = self.kept.record.current.credential();
             if self.is_accepted(&current).await?.is_none() {
                 return self.fall_back().await;
             }
+            // The answer told Entra's time of day, by which the grace may not be over after all.
+            if old.remove_on > self.now() {
+                return Ok(());
+            }
+            let removed = old.credential.credential();
+            self.announce_removal(&removed).await?;
             let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
             let event = match self.remove(&old.credential).await {
                 Ok(()) => RotationEvent::Removed { credential },
@@ -58,22 +64,29 @@ impl Pass<'_> {
                 },
                 Err(stop) => return Err(stop),
             };
-            let removed = old.credential.credential();
-            self.commit(|record| {
-                let is_kept = |old: &Retiring| old.credential.credential() != removed;
-                record.retiring.retain(is_kept);
-            })
-            .await?;
+            self.commit(|record| record.forget(&removed)).await?;
             self.adopt();
             self.rotation.tell(&event);
         }
         Ok(())
     }
 
+    /// Written also where an earlier process wrote it: of two that remove it, one is overtaken.
+    async fn announce_removal(&mut self, credential: &ClientCredential) -> Result<(), Stop> {
+        self.commit(|record| {
+            if let Some(old) = record.retiring_mut(credential) {
+                old.is_being_removed = true;
+            }
+        })
+        .await
+    }
+
     /// The newest one that still works takes its place again; it gets another successor when it is
-    /// due.
+    /// due. One that is being removed does not: it may end at any moment.
     async fn fall_back(&mut self) -> Result<(), Stop> {
-        for old in self.kept.record.retiring.clone() {
+        let mut candidates = self.kept.record.retiring.clone();
+        candidates.retain(|old| !old.is_being_removed);
+        for old in candidates {
             let credential = old.credential.credential();
             if self.is_accepted(&credential).await?.is_none() {
                 continue;
@@ -84,8 +97,7 @@ impl Pass<'_> {
             self.commit(|record| {
                 let failed = std::mem::replace(&mut record.current, old.credential);
                 record.leftovers.extend(Stage::Added(failed).leftover(now));
-                let is_kept = |old: &Retiring| old.credential.credential() != credential;
-                record.retiring.retain(is_kept);
+                record.forget(&credential);
             })
             .await?;
             self.adopt();
@@ -105,7 +117,8 @@ impl Pass<'_> {
         own.remove(old, signer, self.now()).await
     }
 
-    fn first_to_remove(&self, now: OffsetDateTime) -> Option<Retiring> {
+    fn first_to_remove(&self) -> Option<Retiring> {
+        let now = self.now();
         let mut retiring = self.kept.record.retiring.iter();
         retiring.find(|old| old.remove_on <= now).cloned()
     }

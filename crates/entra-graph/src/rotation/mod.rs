@@ -161,8 +161,8 @@ impl Rotation {
 
     /// Looks once a day, and does what is due, until `shutdown` ends. The host spawns it.
     ///
-    /// After a failure it looks again a minute later, then after twice the time, up to six hours,
-    /// or when the service asked to be asked again.
+    /// After a failure it looks again a minute later, then after twice the time, or when the
+    /// service asked to be asked again, up to six hours.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = pin!(shutdown);
         let mut work = Box::pin(self.run_for_ever());
@@ -224,7 +224,7 @@ impl Rotation {
                 }
                 Err(error) => {
                     failures += 1;
-                    back_off(failures).max(error.retry_after().unwrap_or_default())
+                    wait_after(failures, error.retry_after())
                 }
             };
             clock.sleep(spread(wait)).await;
@@ -306,16 +306,18 @@ pub enum RotationOutcome {
     CannotRotate(Obstacle),
 }
 
-/// The wait after so many failures in a row.
-fn back_off(failures: u32) -> std::time::Duration {
+/// The wait after so many failures in a row, the last of which asked for this one.
+fn wait_after(failures: u32, asked: Option<std::time::Duration>) -> std::time::Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    (FIRST_WAIT * 2_u32.pow(doublings)).min(LONGEST_WAIT)
+    let wait = FIRST_WAIT * 2_u32.pow(doublings);
+    wait.max(asked.unwrap_or_default()).min(LONGEST_WAIT)
 }
 
 /// A tenth more at most, so that many products do not come at once.
 fn spread(wait: std::time::Duration) -> std::time::Duration {
     let parts = Uuid::new_v4().as_u128() % 101;
-    wait + wait / 1_000 * u32::try_from(parts).unwrap_or_default()
+    let more = (wait / 1_000).saturating_mul(u32::try_from(parts).unwrap_or_default());
+    wait.saturating_add(more)
 }
 
 const FIRST_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -329,9 +331,17 @@ mod tests {
 
     #[test]
     fn waits_double_from_a_minute_to_six_hours() {
-        let minutes = |failures| back_off(failures).as_secs() / 60;
+        let minutes = |failures| wait_after(failures, None).as_secs() / 60;
         let waits: Vec<_> = [1, 2, 3, 9, 10, 1_000].map(minutes).into();
         assert_eq!(waits, [1, 2, 4, 256, 360, 360]);
+    }
+
+    #[test]
+    fn a_service_may_ask_for_a_longer_wait_up_to_six_hours() {
+        let wait = |seconds| wait_after(1, Some(Duration::from_secs(seconds))).as_secs();
+        let waits = [1, 600, 86_400, u64::MAX].map(wait);
+        assert_eq!(waits, [60, 600, 21_600, 21_600]);
+        assert_eq!(spread(Duration::MAX), Duration::MAX);
     }
 
     #[test]

@@ -80,6 +80,18 @@ impl CredentialRecord {
             .fold(first, |set, old| set.or(old.credential()))
     }
 
+    /// The one among those on their way out.
+    pub(super) fn retiring_mut(&mut self, credential: &ClientCredential) -> Option<&mut Retiring> {
+        let mut retiring = self.retiring.iter_mut();
+        retiring.find(|old| old.credential.credential() == *credential)
+    }
+
+    /// Forgets one of those on their way out.
+    pub(super) fn forget(&mut self, credential: &ClientCredential) {
+        let is_kept = |old: &Retiring| old.credential.credential() != *credential;
+        self.retiring.retain(is_kept);
+    }
+
     /// The newest certificate that is valid: with it the app proves who it is.
     pub(super) fn valid_certificate(&self, now: OffsetDateTime) -> Option<&SigningCertificate> {
         std::iter::once(&self.current)
@@ -260,6 +272,18 @@ pub(super) enum Stage {
 pub(super) struct Retiring {
     pub(super) credential: StoredCredential,
     pub(super) remove_on: OffsetDateTime,
+    /// Entra is being asked to remove it. Whether it works by now is not known.
+    pub(super) is_being_removed: bool,
+}
+
+impl Retiring {
+    pub(super) fn new(credential: StoredCredential, remove_on: OffsetDateTime) -> Self {
+        Self {
+            credential,
+            remove_on,
+            is_being_removed: false,
+        }
+    }
 }
 
 /// What may be left at Entra of a rotation that did not come to its end.

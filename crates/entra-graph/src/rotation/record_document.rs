@@ -99,6 +99,8 @@ struct RetiringDocument {
     credential: StoredDocument,
     #[serde(with = "time::serde::rfc3339")]
     remove_on: OffsetDateTime,
+    #[serde(default)]
+    is_being_removed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -225,6 +227,7 @@ impl From<&Retiring> for RetiringDocument {
         Self {
             credential: (&retiring.credential).into(),
             remove_on: retiring.remove_on,
+            is_being_removed: retiring.is_being_removed,
         }
     }
 }
@@ -236,6 +239,7 @@ impl TryFrom<RetiringDocument> for Retiring {
         Ok(Self {
             credential: document.credential.try_into()?,
             remove_on: document.remove_on,
+            is_being_removed: document.is_being_removed,
         })
     }
 }
@@ -310,6 +314,7 @@ mod tests {
         record.retiring = vec![Retiring {
             credential: StoredCredential::certificate(certificate),
             remove_on: NOW,
+            is_being_removed: true,
         }];
         record
     }

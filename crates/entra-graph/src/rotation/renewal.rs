@@ -204,11 +204,9 @@ impl Pass<'_> {
         let old = CredentialStatus::of(&self.kept.record.current, CredentialRole::Retiring);
         self.commit(|record| {
             let credential = std::mem::replace(&mut record.current, successor);
-            let retiring = Retiring {
-                credential,
-                remove_on,
-            };
-            record.retiring.insert(0, retiring);
+            record
+                .retiring
+                .insert(0, Retiring::new(credential, remove_on));
             record.pending = None;
             record.told = None;
         })

@@ -1,0 +1,167 @@
+//! The old credential is removed where the new one works, whatever other processes see.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod local;
+mod rotating;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use entra_core::{HttpClient, Limits, TransportError};
+use entra_emulator::Emulator;
+use entra_graph::{CredentialRecord, CredentialVault, Kept, RotationOutcome, VaultError};
+
+use local::LocalTenant;
+use rotating::{Kind, Product};
+
+/// A product whose credential was replaced, and the old one is to be removed.
+async fn replaced() -> Product {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    product.rotation().rotate_now().await.unwrap();
+    assert_eq!(product.happened(), ["Rotated"]);
+    product.days(3);
+    product
+}
+
+#[tokio::test]
+async fn what_one_process_is_removing_no_other_one_falls_back_to() {
+    let product = replaced().await;
+    let new = product.vault.record().current().credential();
+    let between = Between::new(&product);
+    let client = product.client_over(between.clone());
+    let removing = product.rotation_of(client, product.vault.clone());
+    let report = removing.rotate_if_due().await.unwrap();
+    assert!(between.has_looked.load(Ordering::SeqCst));
+    // What the other one told is in the vault, so the look ends here.
+    assert_eq!(report.outcome, RotationOutcome::InOtherHands);
+    assert_eq!(product.vault.record().current().credential(), new);
+    assert!(product.signs_in().await);
+
+    product.days(1);
+    removing.rotate_if_due().await.unwrap();
+    assert_eq!(product.vault.record().retiring().count(), 0);
+    assert_eq!(product.secrets().await.len(), 1);
+    assert!(product.signs_in().await);
+}
+
+#[tokio::test]
+async fn what_one_process_fell_back_to_no_other_one_removes() {
+    let product = replaced().await;
+    let old = product
+        .vault
+        .record()
+        .retiring()
+        .next()
+        .unwrap()
+        .credential();
+    let between = Between::new(&product);
+    let removing = product.rotation_of(product.client(), between.clone());
+    let report = removing.rotate_if_due().await.unwrap();
+    assert!(between.has_looked.load(Ordering::SeqCst));
+    assert_eq!(report.outcome, RotationOutcome::InOtherHands);
+    assert_eq!(product.happened(), ["FellBack"]);
+    assert_eq!(product.vault.record().current().credential(), old);
+    assert_eq!(product.secrets().await.len(), 2);
+    assert!(product.signs_in().await);
+}
+
+/// Before the old secret is removed, or the vault is written to, another process looks, to which
+/// the new secret is refused.
+#[derive(Debug)]
+struct Between {
+    product: Product,
+    has_looked: AtomicBool,
+}
+
+impl Between {
+    fn new(product: &Product) -> Arc<Self> {
+        Arc::new(Self {
+            product: product.clone(),
+            has_looked: AtomicBool::new(false),
+        })
+    }
+
+    async fn look(&self) {
+        if self.has_looked.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let refusing = Refusing::current_of(&self.product, usize::MAX);
+        let client = self.product.client_over(refusing);
+        let other = self.product.rotation_of(client, self.product.vault.clone());
+        Box::pin(other.rotate_if_due()).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl HttpClient for Between {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        if request.uri().path().ends_with("/removePassword") {
+            self.look().await;
+        }
+        self.product.tenant.emulator.send(request, limits).await
+    }
+}
+
+#[async_trait]
+impl CredentialVault for Between {
+    async fn load(&self) -> Result<Kept, VaultError> {
+        self.product.vault.load().await
+    }
+
+    async fn store(&self, record: &CredentialRecord, replaces: u64) -> Result<bool, VaultError> {
+        self.look().await;
+        self.product.vault.store(record, replaces).await
+    }
+}
+
+/// A way to the tenant on which the secret in use is refused, so many times.
+#[derive(Debug)]
+struct Refusing {
+    emulator: Emulator,
+    secret: String,
+    left: AtomicUsize,
+}
+
+impl Refusing {
+    fn current_of(product: &Product, times: usize) -> Arc<Self> {
+        let record = product.vault.record().to_json();
+        let record: serde_json::Value = serde_json::from_str(record.expose()).unwrap();
+        // The part of it that a form does not escape.
+        let secret = record["current"]["secret"].as_str().unwrap();
+        let parts = secret.split(|part: char| !part.is_ascii_alphanumeric());
+        Arc::new(Self {
+            emulator: product.tenant.emulator.clone(),
+            secret: parts.max_by_key(|part| part.len()).unwrap().to_owned(),
+            left: AtomicUsize::new(times),
+        })
+    }
+}
+
+#[async_trait]
+impl HttpClient for Refusing {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let form = String::from_utf8_lossy(request.body());
+        if form.contains(&self.secret) && self.left.load(Ordering::SeqCst) > 0 {
+            self.left.fetch_sub(1, Ordering::SeqCst);
+            let body = r#"{"error":"invalid_client","error_codes":[7000215],
+                "error_description":"AADSTS7000215: Invalid client secret provided."}"#;
+            let answer = http::Response::builder().status(401).body(body.into());
+            return Ok(answer.unwrap());
+        }
+        self.emulator.send(request, limits).await
+    }
+}
