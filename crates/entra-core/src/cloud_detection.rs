@@ -320,7 +320,7 @@ async fn configuration(
                 status: response.status(),
                 retry_after: None,
                 what: "a body that is no OpenID configuration".to_owned(),
-                ids: RequestIds::from_headers(response.headers()),
+                ids: Box::new(RequestIds::from_headers(response.headers())),
                 source: None,
             }),
         },

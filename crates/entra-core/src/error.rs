@@ -58,7 +58,7 @@ pub enum Error {
         /// What was found, for example `text/html instead of JSON`.
         what: String,
         /// The request's ids.
-        ids: RequestIds,
+        ids: Box<RequestIds>,
         /// The parser's complaint, where there is one.
         source: Option<Arc<dyn StdError + Send + Sync>>,
     },
@@ -156,9 +156,8 @@ impl Error {
     /// The ids to quote in a support case.
     pub fn request_ids(&self) -> Option<&RequestIds> {
         match self {
-            Self::Transport { ids, .. }
-            | Self::Throttled { ids, .. }
-            | Self::Malformed { ids, .. } => Some(ids),
+            Self::Transport { ids, .. } | Self::Throttled { ids, .. } => Some(ids),
+            Self::Malformed { ids, .. } => Some(ids),
             Self::Token(error) => Some(&error.ids),
             Self::Response(response) => Some(&response.ids),
             Self::Certificate(_)
@@ -323,7 +322,7 @@ impl ErrorResponse {
                 Some(found) => format!("{found} that cannot be read"),
                 None => "a body that cannot be read".to_owned(),
             },
-            ids: self.ids.clone(),
+            ids: Box::new(self.ids.clone()),
             source: Some(Arc::new(source)),
         }
     }

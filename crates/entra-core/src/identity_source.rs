@@ -123,7 +123,7 @@ impl IdentitySource {
             status: answer.status(),
             retry_after: None,
             what: "a body that is no token response".to_owned(),
-            ids: RequestIds::from_headers(answer.headers()),
+            ids: Box::new(RequestIds::from_headers(answer.headers())),
             source,
         };
         let token: IdentityToken = serde_json::from_slice(answer.body())

@@ -155,7 +155,7 @@ impl TokenEndpoint {
             status: response.status(),
             retry_after: None,
             what: what.to_owned(),
-            ids: RequestIds::from_headers(response.headers()),
+            ids: Box::new(RequestIds::from_headers(response.headers())),
             source: match source {
                 Some(error) => Some(Arc::new(Unreadable::from(error))),
                 None => None,
