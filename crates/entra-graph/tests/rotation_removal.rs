@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{HttpClient, Limits, TransportError};
 use entra_emulator::Emulator;
-use entra_graph::{CredentialRecord, CredentialVault, Kept, RotationOutcome, VaultError};
+use entra_graph::{CredentialRecord, CredentialVault, Kept, Rotation, RotationOutcome, VaultError};
 
 use local::LocalTenant;
 use rotating::{Kind, Product};
@@ -69,6 +69,90 @@ async fn what_one_process_fell_back_to_no_other_one_removes() {
     assert_eq!(product.vault.record().current().credential(), old);
     assert_eq!(product.secrets().await.len(), 2);
     assert!(product.signs_in().await);
+}
+
+/// A product whose secret was replaced by a certificate, and which does not own itself any more.
+async fn disowned() -> (Product, Rotation, Vec<String>) {
+    let product = Product::link(LocalTenant::new(), Kind::ToCertificate).await;
+    let rotation = product.rotation().to_certificate();
+    rotation.rotate_if_due().await.unwrap();
+    let graph = product.tenant.setup_graph();
+    let mut owners = graph.applications().owners(&product.object_id);
+    let mut ids = Vec::new();
+    while let Some(owner) = owners.try_next().await.unwrap() {
+        ids.push(owner.id.unwrap().to_string());
+    }
+    for id in &ids {
+        let path = format!("/applications/{}/owners/{id}/$ref", product.object_id);
+        product.write("DELETE", &path, "").await;
+    }
+    product.days(2);
+    let report = rotation.rotate_if_due().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    assert_eq!(
+        product.happened(),
+        [
+            "Rotated",
+            "Left the app may change registrations that it owns, and does not own its own"
+        ]
+    );
+    (product, rotation, ids)
+}
+
+#[tokio::test]
+async fn what_may_not_be_removed_is_told_once_and_tried_each_day() {
+    let (product, rotation, owners) = disowned().await;
+    product.days(1);
+    rotation.rotate_if_due().await.unwrap();
+    assert_eq!(product.happened(), <[String; 0]>::default());
+    assert_eq!(product.vault.record().retiring().count(), 1);
+
+    for id in owners {
+        let path = format!("/applications/{}/owners/$ref", product.object_id);
+        let owner = format!(r#"{{"@odata.id":"https://localhost/v1.0/directoryObjects/{id}"}}"#);
+        product.write("POST", &path, &owner).await;
+    }
+    product.days(1);
+    rotation.rotate_if_due().await.unwrap();
+    assert_eq!(product.happened(), ["Removed"]);
+    assert_eq!(product.vault.record().retiring().count(), 0);
+    assert_eq!(product.secrets().await, []);
+}
+
+#[tokio::test]
+async fn what_could_not_be_removed_is_forgotten_once_it_has_ended() {
+    let (product, rotation, _) = disowned().await;
+    for _ in 0..179 {
+        product.days(1);
+        rotation.rotate_if_due().await.unwrap();
+    }
+    assert_eq!(product.happened(), <[String; 0]>::default());
+    assert_eq!(product.vault.record().retiring().count(), 0);
+}
+
+#[tokio::test]
+async fn what_a_replica_does_not_list_is_removed_a_day_later() {
+    let product = Product::link(LocalTenant::new(), Kind::CertificateByProof).await;
+    product.rotation().rotate_now().await.unwrap();
+    let old = product
+        .vault
+        .record()
+        .retiring()
+        .next()
+        .unwrap()
+        .credential();
+    product.days(3);
+    let client = product.client_over(Arc::new(Unlisting(product.tenant.emulator.clone())));
+    let unlisting = product.rotation_of(client, product.vault.clone());
+    unlisting.rotate_if_due().await.unwrap();
+    assert_eq!(product.happened(), ["Rotated"]);
+    assert_eq!(product.vault.record().retiring().count(), 1);
+
+    product.days(1);
+    product.rotation().rotate_if_due().await.unwrap();
+    assert_eq!(product.happened(), ["Removed"]);
+    assert_eq!(product.keys().await.len(), 1);
+    assert!(!product.accepts(&old).await);
 }
 
 /// Before the old secret is removed, or the vault is written to, another process looks, to which
@@ -163,5 +247,27 @@ impl HttpClient for Refusing {
             return Ok(answer.unwrap());
         }
         self.emulator.send(request, limits).await
+    }
+}
+
+/// A way to replicas that list no certificates.
+#[derive(Debug)]
+struct Unlisting(Emulator);
+
+#[async_trait]
+impl HttpClient for Unlisting {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let mut answer = self.0.send(request, limits).await?;
+        if let Ok(mut body) = serde_json::from_slice::<serde_json::Value>(answer.body())
+            && let Some(keys) = body.get_mut("keyCredentials")
+        {
+            *keys = serde_json::json!([]);
+            *answer.body_mut() = body.to_string().into();
+        }
+        Ok(answer)
     }
 }

@@ -55,18 +55,48 @@ impl Pass<'_> {
             }
             let removed = old.credential.credential();
             self.announce_removal(&removed).await?;
-            let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
-            let event = match self.remove(&old.credential).await {
-                Ok(()) => RotationEvent::Removed { credential },
-                Err(Stop::Obstacle(obstacle)) => RotationEvent::Left {
-                    credential,
-                    obstacle,
-                },
+            match self.remove(&old.credential).await {
+                Ok(true) => self.forget(&old).await?,
+                Ok(false) => self.keep(old, None).await?,
+                Err(Stop::Obstacle(obstacle)) => self.keep(old, Some(obstacle)).await?,
                 Err(stop) => return Err(stop),
-            };
-            self.commit(|record| record.forget(&removed)).await?;
-            self.adopt();
-            self.rotation.tell(&event);
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget(&mut self, old: &Retiring) -> Result<(), Stop> {
+        let removed = old.credential.credential();
+        self.commit(|record| record.forget(&removed)).await?;
+        self.adopt();
+        let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
+        self.rotation.tell(&RotationEvent::Removed { credential });
+        Ok(())
+    }
+
+    /// Tries it again a day later, until the credential ends by itself.
+    async fn keep(&mut self, old: Retiring, obstacle: Option<Obstacle>) -> Result<(), Stop> {
+        let now = self.now();
+        let kept = old.credential.credential();
+        let has_ended = old.credential.expires_on.is_some_and(|end| end <= now);
+        self.commit(|record| {
+            if has_ended {
+                record.forget(&kept);
+            } else if let Some(old) = record.retiring_mut(&kept) {
+                old.remove_on = now.saturating_add(Duration::DAY);
+                // One that was not found may be gone for all that.
+                old.is_being_removed &= obstacle.is_none();
+                old.is_told |= obstacle.is_some();
+            }
+        })
+        .await?;
+        self.adopt();
+        if let Some(obstacle) = obstacle.filter(|_| !old.is_told) {
+            let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
+            self.rotation.tell(&RotationEvent::Left {
+                credential,
+                obstacle,
+            });
         }
         Ok(())
     }
@@ -108,13 +138,18 @@ impl Pass<'_> {
         self.check(&self.kept.record.current.credential()).await
     }
 
-    async fn remove(&self, old: &StoredCredential) -> Result<(), Stop> {
+    /// Whether it is gone. One that was not found may be unknown to the replica that was asked, so
+    /// it is gone once it is refused as well.
+    async fn remove(&self, old: &StoredCredential) -> Result<bool, Stop> {
         let own = self.own().await?;
         let record = &self.kept.record;
         // A certificate does not prove its own removal where another one can.
         let signer = record.current.as_certificate();
         let signer = signer.or_else(|| record.valid_certificate(self.now()));
-        own.remove(old, signer, self.now()).await
+        if own.remove(old, signer, self.now()).await? {
+            return Ok(true);
+        }
+        Ok(self.is_accepted(&old.credential()).await?.is_none())
     }
 
     fn first_to_remove(&self) -> Option<Retiring> {

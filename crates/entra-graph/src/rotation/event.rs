@@ -135,7 +135,8 @@ pub enum RotationEvent {
         /// The credential.
         credential: CredentialStatus,
     },
-    /// A credential that was replaced could not be removed, and an administrator has to.
+    /// A credential that was replaced could not be removed, and an administrator has to. It is
+    /// told once; the removal is tried again each day until the credential ends.
     Left {
         /// The credential.
         credential: CredentialStatus,

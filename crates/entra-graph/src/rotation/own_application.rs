@@ -146,20 +146,22 @@ impl OwnApplication {
         Ok(added.key_id)
     }
 
-    /// Removes a credential. One that is not there counts as removed.
+    /// Removes a credential; `false` if it is not there.
     pub(super) async fn remove(
         &self,
         stored: &StoredCredential,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         match &stored.value {
             Value::Secret(_) => {
                 let secret = self.secret(stored).map_err(Stop::Obstacle)?;
-                let Some(key_id) = secret.and_then(|secret| secret.key_id) else {
-                    return Ok(());
-                };
-                self.remove_secret(&key_id).await
+                let listed = secret.and_then(|secret| secret.key_id);
+                // Its id is enough, also where it is not listed yet.
+                if let Some(key_id) = listed.or(stored.key_id) {
+                    self.remove_secret(&key_id).await?;
+                }
+                Ok(listed.is_some())
             }
             Value::Certificate(certificate) => {
                 self.remove_certificate(certificate.certificate(), signer, now)
@@ -224,18 +226,20 @@ impl OwnApplication {
         }
     }
 
+    /// Whether it was there.
     async fn remove_certificate(
         &self,
         certificate: &Certificate,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
-    ) -> Result<(), Stop> {
-        for key_id in self.key_ids(certificate).await? {
-            if let Err(error) = self.remove_key(&key_id, signer, now).await {
+    ) -> Result<bool, Stop> {
+        let key_ids = self.key_ids(certificate).await?;
+        for key_id in &key_ids {
+            if let Err(error) = self.remove_key(key_id, signer, now).await {
                 return Err(self.stop(error, CredentialKind::Certificate).await);
             }
         }
-        Ok(())
+        Ok(!key_ids.is_empty())
     }
 
     async fn remove_key(

@@ -274,6 +274,8 @@ pub(super) struct Retiring {
     pub(super) remove_on: OffsetDateTime,
     /// Entra is being asked to remove it. Whether it works by now is not known.
     pub(super) is_being_removed: bool,
+    /// It was told that an administrator has to remove it.
+    pub(super) is_told: bool,
 }
 
 impl Retiring {
@@ -282,6 +284,7 @@ impl Retiring {
             credential,
             remove_on,
             is_being_removed: false,
+            is_told: false,
         }
     }
 }

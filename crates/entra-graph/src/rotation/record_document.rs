@@ -101,6 +101,8 @@ struct RetiringDocument {
     remove_on: OffsetDateTime,
     #[serde(default)]
     is_being_removed: bool,
+    #[serde(default)]
+    is_told: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,6 +230,7 @@ impl From<&Retiring> for RetiringDocument {
             credential: (&retiring.credential).into(),
             remove_on: retiring.remove_on,
             is_being_removed: retiring.is_being_removed,
+            is_told: retiring.is_told,
         }
     }
 }
@@ -240,6 +243,7 @@ impl TryFrom<RetiringDocument> for Retiring {
             credential: document.credential.try_into()?,
             remove_on: document.remove_on,
             is_being_removed: document.is_being_removed,
+            is_told: document.is_told,
         })
     }
 }
@@ -315,6 +319,7 @@ mod tests {
             credential: StoredCredential::certificate(certificate),
             remove_on: NOW,
             is_being_removed: true,
+            is_told: true,
         }];
         record
     }
