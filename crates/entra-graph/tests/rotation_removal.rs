@@ -71,6 +71,17 @@ async fn what_one_process_fell_back_to_no_other_one_removes() {
     assert!(product.signs_in().await);
 }
 
+#[tokio::test]
+async fn a_single_refusal_brings_no_old_credential_back() {
+    let product = replaced().await;
+    let new = product.vault.record().current().credential();
+    let client = product.client_over(Refusing::current_of(&product, 2));
+    let rotation = product.rotation_of(client, product.vault.clone());
+    rotation.rotate_if_due().await.unwrap();
+    assert_eq!(product.happened(), ["Removed"]);
+    assert_eq!(product.vault.record().current().credential(), new);
+}
+
 /// A product whose secret was replaced by a certificate, and which does not own itself any more.
 async fn disowned() -> (Product, Rotation, Vec<String>) {
     let product = Product::link(LocalTenant::new(), Kind::ToCertificate).await;

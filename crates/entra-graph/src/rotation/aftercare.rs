@@ -8,6 +8,7 @@ use super::obstacle::Obstacle;
 use super::own_application::{OwnApplication, Stop};
 use super::pass::Pass;
 use super::record::{Retiring, Stage, StoredCredential};
+use crate::Error;
 
 impl Pass<'_> {
     pub(super) async fn tidy(&mut self) -> Result<(), Stop> {
@@ -45,8 +46,7 @@ impl Pass<'_> {
     async fn retire(&mut self) -> Result<(), Stop> {
         while let Some(old) = self.first_to_remove() {
             // The last moment to notice that its successor does not work.
-            let current = self.kept.record.current.credential();
-            if self.is_accepted(&current).await?.is_none() {
+            if !self.is_current_accepted().await? {
                 return self.fall_back().await;
             }
             // The answer told Entra's time of day, by which the grace may not be over after all.
@@ -101,6 +101,17 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// One refusal may be that of a single replica: several in a row have to agree.
+    async fn is_current_accepted(&self) -> Result<bool, Error> {
+        let current = self.kept.record.current.credential();
+        if self.is_accepted(&current).await?.is_some() {
+            return Ok(true);
+        }
+        let recent = self.graph.recently_created("the credential in use");
+        let agreed = recent.until_agreed(|| self.is_accepted(&current)).await?;
+        Ok(agreed.is_some())
+    }
+
     /// Written also where an earlier process wrote it: of two that remove it, one is overtaken.
     async fn announce_removal(&mut self, credential: &ClientCredential) -> Result<(), Stop> {
         self.commit(|record| {
@@ -111,8 +122,8 @@ impl Pass<'_> {
         .await
     }
 
-    /// The newest one that still works takes its place again; it gets another successor when it is
-    /// due. One that is being removed does not: it may end at any moment.
+    /// The newest one that still works takes its place again, until it gets another successor at
+    /// the next look. One that is being removed does not: it may end at any moment.
     async fn fall_back(&mut self) -> Result<(), Stop> {
         let mut candidates = self.kept.record.retiring.clone();
         candidates.retain(|old| !old.is_being_removed);
@@ -126,6 +137,7 @@ impl Pass<'_> {
             let now = self.now();
             self.commit(|record| {
                 let failed = std::mem::replace(&mut record.current, old.credential);
+                record.current.is_due = true;
                 record.leftovers.extend(Stage::Added(failed).leftover(now));
                 record.forget(&credential);
             })

@@ -123,7 +123,7 @@ pub enum RotationEvent {
         new: CredentialStatus,
     },
     /// The credential in use is not accepted any more, and the one before it took its place again:
-    /// somebody removed the new one.
+    /// somebody removed the new one. The next look renews the restored one.
     FellBack {
         /// The one that is not accepted.
         failed: CredentialStatus,

@@ -118,6 +118,8 @@ pub struct StoredCredential {
     pub(super) expires_on: Option<OffsetDateTime>,
     /// The smallest number of days before the end that was warned of.
     pub(super) warned: Option<u16>,
+    /// It gets a successor whatever its end: the one that it had failed.
+    pub(super) is_due: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +137,7 @@ impl StoredCredential {
             starts_on: None,
             expires_on: None,
             warned: None,
+            is_due: false,
         }
     }
 
@@ -146,6 +149,7 @@ impl StoredCredential {
             value: Value::Certificate(certificate),
             key_id: None,
             warned: None,
+            is_due: false,
         }
     }
 

@@ -74,6 +74,8 @@ struct StoredDocument {
     #[serde(with = "time::serde::rfc3339::option")]
     expires_on: Option<OffsetDateTime>,
     warned: Option<u16>,
+    #[serde(default)]
+    is_due: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -167,6 +169,7 @@ impl From<&StoredCredential> for StoredDocument {
             starts_on: stored.starts_on,
             expires_on: stored.expires_on,
             warned: stored.warned,
+            is_due: stored.is_due,
         }
     }
 }
@@ -189,6 +192,7 @@ impl TryFrom<StoredDocument> for StoredCredential {
             starts_on: document.starts_on,
             expires_on: document.expires_on,
             warned: document.warned,
+            is_due: document.is_due,
         })
     }
 }
@@ -301,6 +305,7 @@ mod tests {
                 .with_end(datetime!(2026-06-30 00:00 UTC)),
         );
         record.current.warned = Some(30);
+        record.current.is_due = true;
         record.told = Some("not-owner".to_owned());
         let successor = Stage::Added(StoredCredential::certificate(certificate.clone()));
         let announced = Stage::Announced {
