@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use entra_core::{HttpClient, Limits, TransportError};
+use entra_core::{HttpClient, Limits, Secret, TransportError};
 use entra_emulator::Emulator;
 use entra_graph::{CredentialRecord, CredentialVault, Kept, Rotation, RotationOutcome, VaultError};
+use time::Duration;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 use local::LocalTenant;
 use rotating::{Kind, Product};
@@ -166,6 +169,33 @@ async fn what_a_replica_does_not_list_is_removed_a_day_later() {
     assert!(!product.accepts(&old).await);
 }
 
+#[tokio::test]
+async fn a_leftover_that_may_not_be_removed_keeps_nothing_else_from_being_done() {
+    let product = Product::link(LocalTenant::new(), Kind::Secret).await;
+    let stays = product.leave_secret_behind("Stays").await;
+    product.leave_secret_behind("Goes").await;
+    let client = product.client_over(Arc::new(Forbidding {
+        emulator: product.tenant.emulator.clone(),
+        key_id: stays.to_string(),
+    }));
+    let rotation = product.rotation_of(client, product.vault.clone());
+    let report = rotation.rotate_now().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::Rotated);
+    assert_eq!(product.happened(), ["Rotated"]);
+    let secrets = product.secrets().await;
+    assert_eq!(secrets.len(), 3, "{secrets:?}");
+    assert!(secrets.iter().any(|found| found.key_id == Some(stays)));
+
+    product.days(3);
+    let report = rotation.rotate_if_due().await.unwrap();
+    assert_eq!(report.outcome, RotationOutcome::NotDue);
+    let told = "Left the app may change registrations that it owns, and does not own its own";
+    assert_eq!(product.happened(), [told, "Removed"]);
+    let record: serde_json::Value =
+        serde_json::from_str(product.vault.record().to_json().expose()).unwrap();
+    assert_eq!(record["leftovers"], serde_json::json!([]));
+}
+
 /// Before the old secret is removed, or the vault is written to, another process looks, to which
 /// the new secret is refused.
 #[derive(Debug)]
@@ -255,6 +285,50 @@ impl HttpClient for Refusing {
             let body = r#"{"error":"invalid_client","error_codes":[7000215],
                 "error_description":"AADSTS7000215: Invalid client secret provided."}"#;
             let answer = http::Response::builder().status(401).body(body.into());
+            return Ok(answer.unwrap());
+        }
+        self.emulator.send(request, limits).await
+    }
+}
+
+impl Product {
+    /// A client secret at Entra that the vault tells to remove.
+    async fn leave_secret_behind(&self, name: &str) -> Uuid {
+        let graph = self.tenant.setup_graph();
+        let applications = graph.applications();
+        let added = applications.add_password(&self.object_id, name, None).await;
+        let key_id = added.unwrap().key_id;
+        let kept = self.vault.load().await.unwrap();
+        let mut record: serde_json::Value =
+            serde_json::from_str(kept.record.to_json().expose()).unwrap();
+        let look_until = (self.now() + Duration::days(2)).format(&Rfc3339).unwrap();
+        let leftovers = record["leftovers"].as_array_mut().unwrap();
+        leftovers.push(serde_json::json!({"secret": key_id, "look_until": look_until}));
+        let record = CredentialRecord::from_json(&Secret::new(record.to_string())).unwrap();
+        assert!(self.vault.store(&record, kept.revision).await.unwrap());
+        key_id
+    }
+}
+
+/// A way to the tenant on which one client secret may not be removed.
+#[derive(Debug)]
+struct Forbidding {
+    emulator: Emulator,
+    key_id: String,
+}
+
+#[async_trait]
+impl HttpClient for Forbidding {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let body = String::from_utf8_lossy(request.body());
+        if request.uri().path().ends_with("/removePassword") && body.contains(&self.key_id) {
+            let body = r#"{"error":{"code":"Authorization_RequestDenied",
+                "message":"Insufficient privileges to complete the operation."}}"#;
+            let answer = http::Response::builder().status(403).body(body.into());
             return Ok(answer.unwrap());
         }
         self.emulator.send(request, limits).await

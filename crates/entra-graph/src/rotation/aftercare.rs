@@ -2,12 +2,13 @@
 
 use entra_core::ClientCredential;
 use time::Duration;
+use uuid::Uuid;
 
 use super::event::{CredentialRole, CredentialStatus, RotationEvent, threshold};
 use super::obstacle::Obstacle;
 use super::own_application::{OwnApplication, Stop};
 use super::pass::Pass;
-use super::record::{Retiring, Stage, StoredCredential};
+use super::record::{Leftover, Retiring, Stage, StoredCredential};
 use crate::Error;
 
 impl Pass<'_> {
@@ -20,26 +21,71 @@ impl Pass<'_> {
         swept.and(retired)
     }
 
-    /// Removes what interrupted rotations left at Entra.
+    /// Removes what interrupted rotations left at Entra: each, whatever became of the one before.
     async fn sweep(&mut self) -> Result<(), Stop> {
+        if self.kept.record.leftovers.is_empty() {
+            return Ok(());
+        }
+        let own = match self.own().await {
+            Ok(own) => Some(own),
+            Err(Stop::Obstacle(_)) => None,
+            Err(stop) => return Err(stop),
+        };
+        let mut outcome = Ok(());
+        let mut kept = Vec::new();
+        let mut left = Vec::new();
+        for leftover in &self.kept.record.leftovers {
+            let is_late = leftover.look_until <= self.now();
+            match self.sweep_one(own.as_ref(), leftover).await {
+                Err(Stop::Failed(error)) => {
+                    if !is_late || error.is_retryable() {
+                        kept.push(leftover.clone());
+                    }
+                    outcome = Err(Stop::Failed(error));
+                }
+                _ if !is_late => kept.push(leftover.clone()),
+                Err(Stop::Obstacle(obstacle)) => left.push((leftover.clone(), obstacle)),
+                Ok(()) | Err(Stop::Overtaken) => {}
+            }
+        }
+        self.keep_leftovers(kept, left).await?;
+        outcome
+    }
+
+    async fn sweep_one(
+        &self,
+        own: Option<&OwnApplication>,
+        leftover: &Leftover,
+    ) -> Result<(), Stop> {
+        let Some(own) = own else {
+            // Nobody knows whether it is there. What keeps the app out is told of its credential.
+            return Ok(());
+        };
         let record = &self.kept.record;
-        if record.leftovers.is_empty() {
-            return Ok(());
-        }
         let now = self.now();
-        let own = self.own().await?;
-        own.sweep(
-            &record.leftovers,
-            |key_id| record.has_key_id(key_id),
-            record.valid_certificate(now),
-            now,
-        )
-        .await?;
-        if record.leftovers.iter().all(|left| left.look_until > now) {
+        let signer = record.valid_certificate(now);
+        let is_kept = |key_id: &Uuid| record.has_key_id(key_id);
+        own.sweep(&leftover.what, is_kept, signer, now).await
+    }
+
+    /// Goes on with the leftovers that are `kept`, and tells of those that are `left` for good.
+    async fn keep_leftovers(
+        &mut self,
+        kept: Vec<Leftover>,
+        left: Vec<(Leftover, Obstacle)>,
+    ) -> Result<(), Stop> {
+        if kept.len() == self.kept.record.leftovers.len() {
             return Ok(());
         }
-        self.commit(|record| record.leftovers.retain(|left| left.look_until > now))
-            .await
+        self.commit(|record| record.leftovers = kept).await?;
+        for (leftover, obstacle) in left {
+            let credential = CredentialStatus::of_leftover(&leftover.what);
+            self.rotation.tell(&RotationEvent::Left {
+                credential,
+                obstacle,
+            });
+        }
+        Ok(())
     }
 
     /// Removes the credentials that were replaced long enough ago.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::obstacle::Obstacle;
-use super::record::{Leftover, LeftoverKind, StoredCredential, Value};
+use super::record::{LeftoverKind, StoredCredential, Value};
 use crate::token_claims::TokenClaims;
 use crate::{
     AppManagementPolicy, Application, Error, GraphClient, GraphErrorCode, KeyProof, NewKey,
@@ -173,28 +173,23 @@ impl OwnApplication {
     /// Looks for what a rotation left behind and removes it. What `is_kept` is never touched.
     pub(super) async fn sweep(
         &self,
-        leftovers: &[Leftover],
+        leftover: &LeftoverKind,
         is_kept: impl Fn(&Uuid) -> bool + Sync,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
     ) -> Result<(), Stop> {
-        for leftover in leftovers {
-            match &leftover.what {
-                LeftoverKind::Certificate(certificate) => {
-                    self.remove_certificate(certificate, signer, now).await?;
-                }
-                LeftoverKind::Secret(key_id) if !is_kept(key_id) => {
-                    self.remove_secret(key_id).await?;
-                }
-                LeftoverKind::SecretNamed(name) => {
-                    for key_id in self.secrets_named(name).await? {
-                        if !is_kept(&key_id) {
-                            self.remove_secret(&key_id).await?;
-                        }
-                    }
-                }
-                LeftoverKind::Secret(_) => {}
+        let key_ids = match leftover {
+            LeftoverKind::Certificate(certificate) => {
+                return self
+                    .remove_certificate(certificate, signer, now)
+                    .await
+                    .map(drop);
             }
+            LeftoverKind::Secret(key_id) => vec![*key_id],
+            LeftoverKind::SecretNamed(name) => self.secrets_named(name).await?,
+        };
+        for key_id in key_ids.iter().filter(|key_id| !is_kept(key_id)) {
+            self.remove_secret(key_id).await?;
         }
         Ok(())
     }
