@@ -2,12 +2,14 @@
 
 use entra_core::ClientCredential;
 use time::Duration;
+use uuid::Uuid;
 
 use super::event::{CredentialRole, CredentialStatus, RotationEvent, threshold};
 use super::obstacle::Obstacle;
 use super::own_application::{OwnApplication, Stop};
 use super::pass::Pass;
-use super::record::{Retiring, Stage, StoredCredential};
+use super::record::{Leftover, Retiring, Stage, StoredCredential};
+use crate::Error;
 
 impl Pass<'_> {
     pub(super) async fn tidy(&mut self) -> Result<(), Stop> {
@@ -19,34 +21,78 @@ impl Pass<'_> {
         swept.and(retired)
     }
 
-    /// Removes what interrupted rotations left at Entra.
+    /// Removes what interrupted rotations left at Entra: each, whatever became of the one before.
     async fn sweep(&mut self) -> Result<(), Stop> {
+        if self.kept.record.leftovers.is_empty() {
+            return Ok(());
+        }
+        let own = match self.own().await {
+            Ok(own) => Some(own),
+            Err(Stop::Obstacle(_)) => None,
+            Err(stop) => return Err(stop),
+        };
+        let mut outcome = Ok(());
+        let mut kept = Vec::new();
+        let mut left = Vec::new();
+        for leftover in &self.kept.record.leftovers {
+            let is_late = leftover.look_until <= self.now();
+            match self.sweep_one(own.as_ref(), leftover).await {
+                Err(Stop::Failed(error)) => {
+                    if !is_late || error.is_retryable() {
+                        kept.push(leftover.clone());
+                    }
+                    outcome = Err(Stop::Failed(error));
+                }
+                _ if !is_late => kept.push(leftover.clone()),
+                Err(Stop::Obstacle(obstacle)) => left.push((leftover.clone(), obstacle)),
+                Ok(()) | Err(Stop::Overtaken) => {}
+            }
+        }
+        self.keep_leftovers(kept, left).await?;
+        outcome
+    }
+
+    async fn sweep_one(
+        &self,
+        own: Option<&OwnApplication>,
+        leftover: &Leftover,
+    ) -> Result<(), Stop> {
+        let Some(own) = own else {
+            // Nobody knows whether it is there. What keeps the app out is told of its credential.
+            return Ok(());
+        };
         let record = &self.kept.record;
-        if record.leftovers.is_empty() {
-            return Ok(());
-        }
         let now = self.now();
-        let own = self.own().await?;
-        own.sweep(
-            &record.leftovers,
-            |key_id| record.has_key_id(key_id),
-            record.valid_certificate(now),
-            now,
-        )
-        .await?;
-        if record.leftovers.iter().all(|left| left.look_until > now) {
+        let signer = record.valid_certificate(now);
+        let is_kept = |key_id: &Uuid| record.has_key_id(key_id);
+        own.sweep(&leftover.what, is_kept, signer, now).await
+    }
+
+    /// Goes on with the leftovers that are `kept`, and tells of those that are `left` for good.
+    async fn keep_leftovers(
+        &mut self,
+        kept: Vec<Leftover>,
+        left: Vec<(Leftover, Obstacle)>,
+    ) -> Result<(), Stop> {
+        if kept.len() == self.kept.record.leftovers.len() {
             return Ok(());
         }
-        self.commit(|record| record.leftovers.retain(|left| left.look_until > now))
-            .await
+        self.commit(|record| record.leftovers = kept).await?;
+        for (leftover, obstacle) in left {
+            let credential = CredentialStatus::of_leftover(&leftover.what);
+            self.rotation.tell(&RotationEvent::Left {
+                credential,
+                obstacle,
+            });
+        }
+        Ok(())
     }
 
     /// Removes the credentials that were replaced long enough ago.
     async fn retire(&mut self) -> Result<(), Stop> {
         while let Some(old) = self.first_to_remove() {
             // The last moment to notice that its successor does not work.
-            let current = self.kept.record.current.credential();
-            if self.is_accepted(&current).await?.is_none() {
+            if !self.is_current_accepted().await? {
                 return self.fall_back().await;
             }
             // The answer told Entra's time of day, by which the grace may not be over after all.
@@ -55,20 +101,61 @@ impl Pass<'_> {
             }
             let removed = old.credential.credential();
             self.announce_removal(&removed).await?;
-            let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
-            let event = match self.remove(&old.credential).await {
-                Ok(()) => RotationEvent::Removed { credential },
-                Err(Stop::Obstacle(obstacle)) => RotationEvent::Left {
-                    credential,
-                    obstacle,
-                },
+            match self.remove(&old.credential).await {
+                Ok(true) => self.forget(&old).await?,
+                Ok(false) => self.keep(old, None).await?,
+                Err(Stop::Obstacle(obstacle)) => self.keep(old, Some(obstacle)).await?,
                 Err(stop) => return Err(stop),
-            };
-            self.commit(|record| record.forget(&removed)).await?;
-            self.adopt();
-            self.rotation.tell(&event);
+            }
         }
         Ok(())
+    }
+
+    async fn forget(&mut self, old: &Retiring) -> Result<(), Stop> {
+        let removed = old.credential.credential();
+        self.commit(|record| record.forget(&removed)).await?;
+        self.adopt();
+        let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
+        self.rotation.tell(&RotationEvent::Removed { credential });
+        Ok(())
+    }
+
+    /// Tries it again a day later, until the credential ends by itself.
+    async fn keep(&mut self, old: Retiring, obstacle: Option<Obstacle>) -> Result<(), Stop> {
+        let now = self.now();
+        let kept = old.credential.credential();
+        let has_ended = old.credential.expires_on.is_some_and(|end| end <= now);
+        self.commit(|record| {
+            if has_ended {
+                record.forget(&kept);
+            } else if let Some(old) = record.retiring_mut(&kept) {
+                old.remove_on = now.saturating_add(Duration::DAY);
+                // One that was not found may be gone for all that.
+                old.is_being_removed &= obstacle.is_none();
+                old.is_told |= obstacle.is_some();
+            }
+        })
+        .await?;
+        self.adopt();
+        if let Some(obstacle) = obstacle.filter(|_| !old.is_told) {
+            let credential = CredentialStatus::of(&old.credential, CredentialRole::Retiring);
+            self.rotation.tell(&RotationEvent::Left {
+                credential,
+                obstacle,
+            });
+        }
+        Ok(())
+    }
+
+    /// One refusal may be that of a single replica: several in a row have to agree.
+    async fn is_current_accepted(&self) -> Result<bool, Error> {
+        let current = self.kept.record.current.credential();
+        if self.is_accepted(&current).await?.is_some() {
+            return Ok(true);
+        }
+        let recent = self.graph.recently_created("the credential in use");
+        let agreed = recent.until_agreed(|| self.is_accepted(&current)).await?;
+        Ok(agreed.is_some())
     }
 
     /// Written also where an earlier process wrote it: of two that remove it, one is overtaken.
@@ -81,8 +168,8 @@ impl Pass<'_> {
         .await
     }
 
-    /// The newest one that still works takes its place again; it gets another successor when it is
-    /// due. One that is being removed does not: it may end at any moment.
+    /// The newest one that still works takes its place again, until it gets another successor at
+    /// the next look. One that is being removed does not: it may end at any moment.
     async fn fall_back(&mut self) -> Result<(), Stop> {
         let mut candidates = self.kept.record.retiring.clone();
         candidates.retain(|old| !old.is_being_removed);
@@ -96,6 +183,7 @@ impl Pass<'_> {
             let now = self.now();
             self.commit(|record| {
                 let failed = std::mem::replace(&mut record.current, old.credential);
+                record.current.is_due = true;
                 record.leftovers.extend(Stage::Added(failed).leftover(now));
                 record.forget(&credential);
             })
@@ -108,13 +196,18 @@ impl Pass<'_> {
         self.check(&self.kept.record.current.credential()).await
     }
 
-    async fn remove(&self, old: &StoredCredential) -> Result<(), Stop> {
+    /// Whether it is gone. One that was not found may be unknown to the replica that was asked, so
+    /// it is gone once it is refused as well.
+    async fn remove(&self, old: &StoredCredential) -> Result<bool, Stop> {
         let own = self.own().await?;
         let record = &self.kept.record;
         // A certificate does not prove its own removal where another one can.
         let signer = record.current.as_certificate();
         let signer = signer.or_else(|| record.valid_certificate(self.now()));
-        own.remove(old, signer, self.now()).await
+        if own.remove(old, signer, self.now()).await? {
+            return Ok(true);
+        }
+        Ok(self.is_accepted(&old.credential()).await?.is_none())
     }
 
     fn first_to_remove(&self) -> Option<Retiring> {

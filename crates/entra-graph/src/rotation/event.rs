@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::obstacle::Obstacle;
-use super::record::StoredCredential;
+use super::record::{LeftoverKind, StoredCredential};
 use crate::Error;
 
 /// What a credential is to the product.
@@ -21,6 +21,8 @@ pub enum CredentialRole {
     Successor,
     /// It was, still works, and will be removed.
     Retiring,
+    /// It is not to be used: a rotation that came to no end made it, or it failed.
+    Leftover,
 }
 
 /// The state of a credential, for a health page.
@@ -56,6 +58,32 @@ impl CredentialStatus {
         }
     }
 
+    pub(super) fn of_leftover(leftover: &LeftoverKind) -> Self {
+        let secret = CredentialKind::ClientSecret;
+        let (kind, name, key_id, expires_on) = match leftover {
+            LeftoverKind::SecretNamed(name) => (secret, format!("{secret} {name}"), None, None),
+            LeftoverKind::Secret(key_id) => {
+                let name = format!("{secret} with id {key_id}");
+                (secret, name, Some(*key_id), None)
+            }
+            LeftoverKind::Certificate(certificate) => {
+                let (subject, thumbprint) = (certificate.subject(), certificate.thumbprint_sha1());
+                let name = format!("certificate {subject} with thumbprint {thumbprint}");
+                let end = certificate.not_after();
+                (CredentialKind::Certificate, name, None, Some(end))
+            }
+        };
+        Self {
+            kind,
+            role: CredentialRole::Leftover,
+            name,
+            key_id,
+            expires_on,
+            renews_on: None,
+            obstacle: None,
+        }
+    }
+
     /// The same as a finding of a connection test.
     ///
     /// A credential that renews itself is fine until its end comes nearer than the renewal should
@@ -65,6 +93,7 @@ impl CredentialStatus {
             CredentialRole::InUse => "credential renewal",
             CredentialRole::Successor => "credential renewal (successor)",
             CredentialRole::Retiring => "credential renewal (retiring)",
+            CredentialRole::Leftover => "credential renewal (leftover)",
         };
         let Some(end) = self.expires_on else {
             return Finding::skipped(check, format!("{}: its end may not be read", self.name));
@@ -123,7 +152,7 @@ pub enum RotationEvent {
         new: CredentialStatus,
     },
     /// The credential in use is not accepted any more, and the one before it took its place again:
-    /// somebody removed the new one.
+    /// somebody removed the new one. The next look renews the restored one.
     FellBack {
         /// The one that is not accepted.
         failed: CredentialStatus,
@@ -135,7 +164,9 @@ pub enum RotationEvent {
         /// The credential.
         credential: CredentialStatus,
     },
-    /// A credential that was replaced could not be removed, and an administrator has to.
+    /// A credential that was replaced could not be removed, and an administrator has to. It is
+    /// told once; the removal is tried again each day until the credential ends. What a rotation
+    /// made in vain is told after two days of trying, and not tried again.
     Left {
         /// The credential.
         credential: CredentialStatus,
@@ -194,7 +225,7 @@ impl fmt::Display for RotationEvent {
                 obstacle,
             } => write!(
                 f,
-                "{} is not in use any more and stays: {obstacle}. {}",
+                "{} is not in use and stays: {obstacle}. {}",
                 credential.name,
                 obstacle.remedy()
             ),

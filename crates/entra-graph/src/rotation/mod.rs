@@ -69,8 +69,8 @@ use crate::{Error, GraphClient};
 ///
 /// * At each moment there is a credential in the vault that works. A successor is used once Entra
 ///   has accepted it five times in a row; if it never does, it is removed and the old one stays.
-///   Before the old one is removed the new one is tried once more, and if it fails the old one is
-///   in use again.
+///   Before the old one is removed the new one is tried once more, and if it is refused several
+///   times in a row the old one is in use again, until the next look renews it.
 /// * It may be killed at any moment. What it is about to do is in the [vault](CredentialVault)
 ///   before it is done, and the next look ends it, or takes it back. What was made and lost on the
 ///   way is known by a name that was announced before: what an administrator made is not touched.

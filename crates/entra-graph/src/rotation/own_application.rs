@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::obstacle::Obstacle;
-use super::record::{Leftover, LeftoverKind, StoredCredential, Value};
+use super::record::{LeftoverKind, StoredCredential, Value};
 use crate::token_claims::TokenClaims;
 use crate::{
     AppManagementPolicy, Application, Error, GraphClient, GraphErrorCode, KeyProof, NewKey,
@@ -146,20 +146,22 @@ impl OwnApplication {
         Ok(added.key_id)
     }
 
-    /// Removes a credential. One that is not there counts as removed.
+    /// Removes a credential; `false` if it is not there.
     pub(super) async fn remove(
         &self,
         stored: &StoredCredential,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         match &stored.value {
             Value::Secret(_) => {
                 let secret = self.secret(stored).map_err(Stop::Obstacle)?;
-                let Some(key_id) = secret.and_then(|secret| secret.key_id) else {
-                    return Ok(());
-                };
-                self.remove_secret(&key_id).await
+                let listed = secret.and_then(|secret| secret.key_id);
+                // Its id is enough, also where it is not listed yet.
+                if let Some(key_id) = listed.or(stored.key_id) {
+                    self.remove_secret(&key_id).await?;
+                }
+                Ok(listed.is_some())
             }
             Value::Certificate(certificate) => {
                 self.remove_certificate(certificate.certificate(), signer, now)
@@ -171,28 +173,23 @@ impl OwnApplication {
     /// Looks for what a rotation left behind and removes it. What `is_kept` is never touched.
     pub(super) async fn sweep(
         &self,
-        leftovers: &[Leftover],
+        leftover: &LeftoverKind,
         is_kept: impl Fn(&Uuid) -> bool + Sync,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
     ) -> Result<(), Stop> {
-        for leftover in leftovers {
-            match &leftover.what {
-                LeftoverKind::Certificate(certificate) => {
-                    self.remove_certificate(certificate, signer, now).await?;
-                }
-                LeftoverKind::Secret(key_id) if !is_kept(key_id) => {
-                    self.remove_secret(key_id).await?;
-                }
-                LeftoverKind::SecretNamed(name) => {
-                    for key_id in self.secrets_named(name).await? {
-                        if !is_kept(&key_id) {
-                            self.remove_secret(&key_id).await?;
-                        }
-                    }
-                }
-                LeftoverKind::Secret(_) => {}
+        let key_ids = match leftover {
+            LeftoverKind::Certificate(certificate) => {
+                return self
+                    .remove_certificate(certificate, signer, now)
+                    .await
+                    .map(drop);
             }
+            LeftoverKind::Secret(key_id) => vec![*key_id],
+            LeftoverKind::SecretNamed(name) => self.secrets_named(name).await?,
+        };
+        for key_id in key_ids.iter().filter(|key_id| !is_kept(key_id)) {
+            self.remove_secret(key_id).await?;
         }
         Ok(())
     }
@@ -224,18 +221,20 @@ impl OwnApplication {
         }
     }
 
+    /// Whether it was there.
     async fn remove_certificate(
         &self,
         certificate: &Certificate,
         signer: Option<&SigningCertificate>,
         now: OffsetDateTime,
-    ) -> Result<(), Stop> {
-        for key_id in self.key_ids(certificate).await? {
-            if let Err(error) = self.remove_key(&key_id, signer, now).await {
+    ) -> Result<bool, Stop> {
+        let key_ids = self.key_ids(certificate).await?;
+        for key_id in &key_ids {
+            if let Err(error) = self.remove_key(key_id, signer, now).await {
                 return Err(self.stop(error, CredentialKind::Certificate).await);
             }
         }
-        Ok(())
+        Ok(!key_ids.is_empty())
     }
 
     async fn remove_key(

@@ -171,16 +171,16 @@ impl Pass<'_> {
     pub(super) async fn is_accepted(
         &self,
         credential: &ClientCredential,
-    ) -> Result<Option<()>, Stop> {
+    ) -> Result<Option<()>, Error> {
         match self.check(credential).await {
             Ok(()) => Ok(Some(())),
-            Err(Stop::Obstacle(_)) => Ok(None),
             Err(Stop::Failed(Error::Core(entra_core::Error::Token(error))))
                 if error.may_be_propagation() =>
             {
                 Ok(None)
             }
-            Err(stop) => Err(stop),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::Obstacle(_) | Stop::Overtaken) => Ok(None),
         }
     }
 

@@ -118,6 +118,8 @@ pub struct StoredCredential {
     pub(super) expires_on: Option<OffsetDateTime>,
     /// The smallest number of days before the end that was warned of.
     pub(super) warned: Option<u16>,
+    /// It gets a successor whatever its end: the one that it had failed.
+    pub(super) is_due: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -135,6 +137,7 @@ impl StoredCredential {
             starts_on: None,
             expires_on: None,
             warned: None,
+            is_due: false,
         }
     }
 
@@ -146,6 +149,7 @@ impl StoredCredential {
             value: Value::Certificate(certificate),
             key_id: None,
             warned: None,
+            is_due: false,
         }
     }
 
@@ -274,6 +278,8 @@ pub(super) struct Retiring {
     pub(super) remove_on: OffsetDateTime,
     /// Entra is being asked to remove it. Whether it works by now is not known.
     pub(super) is_being_removed: bool,
+    /// It was told that an administrator has to remove it.
+    pub(super) is_told: bool,
 }
 
 impl Retiring {
@@ -282,6 +288,7 @@ impl Retiring {
             credential,
             remove_on,
             is_being_removed: false,
+            is_told: false,
         }
     }
 }

@@ -74,6 +74,8 @@ struct StoredDocument {
     #[serde(with = "time::serde::rfc3339::option")]
     expires_on: Option<OffsetDateTime>,
     warned: Option<u16>,
+    #[serde(default)]
+    is_due: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,6 +103,8 @@ struct RetiringDocument {
     remove_on: OffsetDateTime,
     #[serde(default)]
     is_being_removed: bool,
+    #[serde(default)]
+    is_told: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,6 +169,7 @@ impl From<&StoredCredential> for StoredDocument {
             starts_on: stored.starts_on,
             expires_on: stored.expires_on,
             warned: stored.warned,
+            is_due: stored.is_due,
         }
     }
 }
@@ -187,6 +192,7 @@ impl TryFrom<StoredDocument> for StoredCredential {
             starts_on: document.starts_on,
             expires_on: document.expires_on,
             warned: document.warned,
+            is_due: document.is_due,
         })
     }
 }
@@ -228,6 +234,7 @@ impl From<&Retiring> for RetiringDocument {
             credential: (&retiring.credential).into(),
             remove_on: retiring.remove_on,
             is_being_removed: retiring.is_being_removed,
+            is_told: retiring.is_told,
         }
     }
 }
@@ -240,6 +247,7 @@ impl TryFrom<RetiringDocument> for Retiring {
             credential: document.credential.try_into()?,
             remove_on: document.remove_on,
             is_being_removed: document.is_being_removed,
+            is_told: document.is_told,
         })
     }
 }
@@ -297,6 +305,7 @@ mod tests {
                 .with_end(datetime!(2026-06-30 00:00 UTC)),
         );
         record.current.warned = Some(30);
+        record.current.is_due = true;
         record.told = Some("not-owner".to_owned());
         let successor = Stage::Added(StoredCredential::certificate(certificate.clone()));
         let announced = Stage::Announced {
@@ -315,6 +324,7 @@ mod tests {
             credential: StoredCredential::certificate(certificate),
             remove_on: NOW,
             is_being_removed: true,
+            is_told: true,
         }];
         record
     }

@@ -179,16 +179,8 @@ impl Pass<'_> {
         let credential = successor.credential();
         let recent = self.graph.recently_created("the new credential");
         let this = &*self;
-        let accepted = recent
-            .until_visible(|| async {
-                match this.is_accepted(&credential).await {
-                    Ok(accepted) => Ok(accepted),
-                    Err(Stop::Failed(error)) => Err(error),
-                    Err(_) => Ok(None),
-                }
-            })
-            .await;
-        match accepted {
+        let accepted = recent.until_visible(|| this.is_accepted(&credential));
+        match accepted.await {
             Ok(()) => self.hand_over(successor).await,
             Err(error @ Error::NotReplicated { .. }) => {
                 self.abandon().await?;
@@ -272,6 +264,6 @@ impl Pass<'_> {
     fn is_due(&self) -> bool {
         let current = &self.kept.record.current;
         let is_soon = current.renews_on().is_some_and(|from| from <= self.now());
-        is_soon || self.wanted_kind() != current.kind()
+        is_soon || current.is_due || self.wanted_kind() != current.kind()
     }
 }
