@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::cached_tokens::{CachedTokens, TokenSource};
 use crate::on_behalf_of::OnBehalfOf;
 use crate::registration::{Registration, Settings};
+use crate::secret::lower_hex;
 use crate::token::TokenData;
 use crate::token_endpoint::{Effort, Grant};
 use crate::{
@@ -99,8 +100,8 @@ impl ConfidentialClient {
         self.with(|settings| settings.source = Some(source))
     }
 
-    /// Keeps at most this many tokens, two at least; 10,000 by default. The one that was not used for the
-    /// longest time goes first.
+    /// Keeps at most this many tokens, two at least; 10,000 by default. The one that was not used
+    /// for the longest time goes first.
     #[must_use]
     pub fn with_cache_capacity(self, tokens: usize) -> Self {
         Self::assemble(
@@ -318,12 +319,8 @@ impl TokenSource for AppSource {
     }
 
     fn owner(&self, request: &TokenRequest) -> Option<Vec<String>> {
-        let user = request.user().map_or_else(String::new, |user| {
-            user.hash()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        });
+        let user = request.user().map(|user| lower_hex(user.hash()));
+        let user = user.unwrap_or_default();
         self.registration.owner(request, user)
     }
 }

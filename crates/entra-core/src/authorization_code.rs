@@ -3,15 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::StatusCode;
 use url::{Url, form_urlencoded};
 
-use crate::error::RequestIds;
+use crate::pkce::random_text;
 use crate::user_session::login_scope;
-use crate::{Authority, ClientId, Error, Secret, TokenError, TokenRequest};
+use crate::{Authority, ClientId, Error, Pkce, Secret, TokenError, TokenRequest};
 
 /// A sign-in that waits for its browser: the URL to open, and what has to come back.
 ///
@@ -70,8 +66,7 @@ impl AuthorizationRequest {
         if parsed.fragment().is_some() {
             return Err(Error::InvalidRequest("the redirect URI has a fragment"));
         }
-        let (state, verifier) = (random_text()?, random_text()?);
-        let challenge = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
+        let (state, pkce) = (random_text()?, Pkce::generate()?);
         let authority = match request.tenant() {
             Some(tenant) => authority.with_tenant(tenant.clone()),
             None => authority.clone(),
@@ -84,7 +79,7 @@ impl AuthorizationRequest {
             .append_pair("response_mode", "query")
             .append_pair("scope", &login_scope(request))
             .append_pair("state", state.expose())
-            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
+            .append_pair("code_challenge", &pkce.challenge())
             .append_pair("code_challenge_method", "S256");
         if let Some(claims) = request.claims() {
             url.query_pairs_mut().append_pair("claims", claims);
@@ -93,7 +88,7 @@ impl AuthorizationRequest {
             url,
             redirect_uri: redirect_uri.to_owned(),
             state,
-            verifier,
+            verifier: pkce.verifier().clone(),
             request: request.clone(),
         })
     }
@@ -151,6 +146,7 @@ impl AuthorizationRequest {
             redirect_uri: self.redirect_uri,
             verifier: self.verifier,
             request: self.request,
+            exact: false,
         })
     }
 
@@ -176,6 +172,7 @@ pub struct AuthorizationCode {
     redirect_uri: String,
     verifier: Secret,
     request: TokenRequest,
+    exact: bool,
 }
 
 impl AuthorizationCode {
@@ -192,7 +189,20 @@ impl AuthorizationCode {
             redirect_uri: redirect_uri.into(),
             verifier,
             request,
+            exact: false,
         }
+    }
+
+    /// Asks for the scopes of the request and no others. Without `offline_access` among them there
+    /// is no refresh token: enough for a login that calls nothing.
+    #[must_use]
+    pub fn with_exact_scope(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    pub(crate) fn asks_exactly(&self) -> bool {
+        self.exact
     }
 
     pub(crate) fn code(&self) -> &Secret {
@@ -230,27 +240,19 @@ impl Callback {
     /// RFC 6749 4.1.2.1, with Entra's `error_subcode`.
     fn refusal(&self, error: &str) -> Error {
         let text = |name: &str| self.single(name).ok().flatten().map(str::to_owned);
-        Error::Token(Arc::new(TokenError::from_redirect(
-            error.to_owned(),
-            text("error_description").unwrap_or_default(),
-            text("error_subcode"),
-            text("claims"),
-            (StatusCode::FOUND, RequestIds::default()),
-        )))
+        let description = text("error_description").unwrap_or_default();
+        let mut refusal = TokenError::from_redirect(error, description);
+        refusal.suberror = text("error_subcode");
+        refusal.claims = text("claims");
+        Error::Token(Arc::new(refusal))
     }
-}
-
-/// 32 random bytes in base64url: 43 characters, what RFC 7636 4.1 recommends.
-fn random_text() -> Result<Secret, Error> {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::InvalidRequest("the system has no randomness to give"))?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+
+    use http::StatusCode;
 
     use super::*;
     use crate::{Cloud, Tenant, TokenErrorKind};
@@ -273,8 +275,8 @@ mod tests {
     fn the_request_carries_pkce_and_state() {
         let pending = pending().with_login_hint("ada@contoso.example");
         let query: HashMap<_, _> = pending.url().query_pairs().into_owned().collect();
-        let hash = digest::digest(&digest::SHA256, pending.verifier.expose().as_bytes());
-        assert_eq!(query["code_challenge"], URL_SAFE_NO_PAD.encode(hash));
+        let pkce = Pkce::from_verifier(pending.verifier.clone());
+        assert_eq!(query["code_challenge"], pkce.challenge());
         assert_eq!(query["code_challenge_method"], "S256");
         assert_eq!(query["scope"], "User.Read openid profile offline_access");
         assert_eq!(query["login_hint"], "ada@contoso.example");

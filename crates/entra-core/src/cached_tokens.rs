@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use crate::cache_metrics::{CacheMetrics, Counters};
 use crate::clock::work_until;
+use crate::pipeline::jitter;
 use crate::shared_tokens::SharedTokens;
 use crate::token::TokenData;
 use crate::token_endpoint::Effort;
@@ -297,7 +298,7 @@ impl<S: TokenSource> CachedTokens<S> {
         let is_fresh = self.now().saturating_add(lead) < data.fresh_until();
         (is_fresh && !slot.was_refused(&data)).then(|| {
             self.counters.shared_hit();
-            data.trailing_by(trail())
+            data.trailing_by(TRAIL + TRAIL_SPREAD * jitter())
         })
     }
 
@@ -378,15 +379,10 @@ fn hold_back(error: &Error) -> Duration {
     }
 }
 
-/// Between half a minute and a minute and a half, in seconds.
-fn trail() -> i64 {
-    let mut random = [0_u8];
-    // Without randomness all processes come at once, which is no more than unpleasant.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    let [random] = random;
-    30 + i64::from(random) * 60 / 255
-}
-
+/// How much later than the process that fetched a token the others renew it, and how far they
+/// spread beyond that.
+const TRAIL: time::Duration = time::Duration::seconds(30);
+const TRAIL_SPREAD: time::Duration = time::Duration::seconds(60);
 /// How many tokens the background work renews at once.
 const AT_ONCE: usize = 16;
 /// How often the background work looks.

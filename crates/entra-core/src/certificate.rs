@@ -131,12 +131,12 @@ impl Certificate {
 
     /// The SHA-1 thumbprint in upper-case hexadecimal, as the portal shows it.
     pub fn thumbprint_sha1(&self) -> String {
-        hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der).as_ref())
+        upper_hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der).as_ref())
     }
 
     /// The SHA-256 thumbprint in upper-case hexadecimal.
     pub fn thumbprint_sha256(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.der).as_ref())
+        upper_hex(digest::digest(&digest::SHA256, &self.der).as_ref())
     }
 
     /// The `x5t#S256` of a JOSE header (RFC 7515 4.1.8): base64url without padding of the SHA-256
@@ -336,7 +336,7 @@ pub(crate) fn to_pem(tag: &str, contents: Vec<u8>) -> String {
     )
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn upper_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use crate::certificate::upper_hex;
 use crate::jose_header::{Header, read_unique};
 use crate::recipient_key::encrypt_key;
 use crate::{Certificate, RecipientKey, SealedProfileError};
@@ -125,12 +126,7 @@ impl Jwe {
         self.recipients
             .iter()
             .filter_map(|recipient| recipient.thumbprint)
-            .map(|thumbprint| {
-                thumbprint
-                    .iter()
-                    .map(|byte| format!("{byte:02X}"))
-                    .collect()
-            })
+            .map(|thumbprint| upper_hex(&thumbprint))
             .collect()
     }
 

@@ -62,7 +62,7 @@
 //! | File | Follows | Checked by |
 //! |---|---|---|
 //! | `application`, `cached_tokens`, `token_slot` | RFC 6749 4.4; claims challenges of Microsoft Learn | `tests/{application,cached_tokens,cae}.rs` |
-//! | `public_client`, `user_session`, `authorization_code`, `device_code`, `on_behalf_of` | RFC 6749 4.1 and 6, RFC 7636, RFC 8628, RFC 7523 2.1 | `tests/user_session.rs`, MSAL's peer in the local tenant |
+//! | `public_client`, `user_session`, `authorization_code`, `device_code`, `on_behalf_of` | RFC 6749 4.1 and 6, RFC 7636, RFC 8628, RFC 7523 2.1 | `tests/user_session.rs`, the local tenant |
 //! | `credential_set`, `registration` | RFC 7523 2.2; client capabilities of Microsoft Learn | `tests/{credential_set,registration}.rs` |
 //! | `workload_identity` | RFC 7523 2.2; Microsoft Learn, "Workload Identity" | `tests/workload_identity.rs` |
 //! | `managed_identity`, `identity_host`, `identity_source`, `arc_key` | Microsoft Learn, "Managed identities for Azure resources" | `tests/managed_identity.rs`, the local tenant |
@@ -112,9 +112,11 @@ mod device_code;
 mod encrypted_key;
 mod error;
 mod finding;
+mod groups;
 mod http_client;
 #[cfg(feature = "http")]
 mod https_client;
+mod identity;
 mod identity_host;
 mod identity_source;
 mod jose_header;
@@ -130,6 +132,7 @@ mod memory_token_cache;
 mod on_behalf_of;
 mod one_time;
 mod pipeline;
+mod pkce;
 #[cfg(feature = "pkcs12")]
 mod pkcs12;
 mod profile;
@@ -140,6 +143,7 @@ mod registration;
 mod retry;
 mod sealed_profile;
 mod secret;
+mod session_index;
 mod shared_tokens;
 mod signing_certificate;
 mod tenant;
@@ -149,6 +153,7 @@ mod token_cache;
 mod token_endpoint;
 mod token_error;
 mod token_slot;
+mod user_provisioner;
 mod user_session;
 mod workload_identity;
 
@@ -171,9 +176,11 @@ pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
+pub use groups::{GroupResolver, Groups};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
+pub use identity::{UserKey, UserKeyError, UserProfile};
 pub use identity_host::ManagedIdentityHost;
 pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
 pub use jwks::{Jwks, JwksError};
@@ -185,6 +192,7 @@ pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
 pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
 pub use pipeline::{Call, Pipeline};
+pub use pkce::Pkce;
 pub use profile::{ConnectionProfile, NextStep, ProfileError, TestRecord, WantedPermission};
 pub use public_client::PublicClient;
 pub use recipient_key::RecipientKey;
@@ -192,6 +200,7 @@ pub use registration::AllowedTenants;
 pub use retry::{Operation, RetryPolicy, retry_after};
 pub use sealed_profile::{ProfileSecret, SealedProfile, SealedProfileError, UnsealedProfile};
 pub use secret::Secret;
+pub use session_index::{SessionIndex, SessionIndexError, SessionKey};
 pub use shared_tokens::SharedTokens;
 pub use signing_certificate::{CertificateOptions, RsaKeySize, SigningCertificate};
 pub use tenant::{Authority, ClientId, IdError, IdKind, ObjectId, Tenant, TenantId};
@@ -199,6 +208,9 @@ pub use throttle::ThrottleScope;
 pub use token::{AccessToken, TokenCredential, TokenRequest};
 pub use token_cache::{CacheName, TokenCache, TokenCacheError};
 pub use token_error::TokenError;
+pub use user_provisioner::{
+    AccountId, LinkConsent, Provisioned, ProvisionerError, UserProvisioner,
+};
 pub use user_session::{Account, SealedSession, SessionKeeper, UserSession};
 pub use workload_identity::{WorkloadIdentity, WorkloadIdentityError};
 

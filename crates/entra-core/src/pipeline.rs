@@ -454,7 +454,7 @@ fn is_final(status: StatusCode) -> bool {
 }
 
 /// A number between 0 and 1 that nobody needs to be unable to guess.
-fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     let (_, random) = Uuid::new_v4().as_u64_pair();
     // The lowest 32 bits of a version 4 UUID are random (RFC 9562 5.4).
     let low = u32::try_from(random & u64::from(u32::MAX)).unwrap_or_default();

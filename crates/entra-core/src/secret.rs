@@ -52,11 +52,13 @@ impl Secret {
     /// can be guessed from it.
     pub(crate) fn digest(&self) -> String {
         let hash = digest::digest(&digest::SHA256, self.expose().as_bytes());
-        hash.as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        lower_hex(hash.as_ref())
     }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn lower_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl PartialEq for Secret {

@@ -364,7 +364,7 @@ impl TokenData {
         let mut text = Zeroizing::new(Vec::with_capacity(BEARER.len() + token.len()));
         text.extend_from_slice(BEARER.as_bytes());
         text.extend_from_slice(token.as_bytes());
-        let text = Bytes::from_owner(WipedBytes(text));
+        let text = Bytes::from_owner(text);
         let mut authorization = HeaderValue::from_maybe_shared(text.clone())?;
         authorization.set_sensitive(true);
         let fresh_until = refresh_on.unwrap_or(expires_on);
@@ -401,11 +401,9 @@ impl TokenData {
     }
 
     /// The same token in a process that did not fetch it: whoever fetched it renews it first, and
-    /// the others find the new one `seconds` later.
-    pub(crate) fn trailing_by(mut self, seconds: i64) -> Self {
-        let later = self
-            .fresh_until
-            .saturating_add(time::Duration::seconds(seconds));
+    /// the others find the new one `trail` later.
+    pub(crate) fn trailing_by(mut self, trail: time::Duration) -> Self {
+        let later = self.fresh_until.saturating_add(trail);
         self.fresh_until = later.min(self.usable_until.max(self.fresh_until));
         self.fresh_until_unix = self.fresh_until.unix_timestamp();
         self
@@ -462,15 +460,6 @@ impl Clone for Held {
                 None => Self::Leased(Guard::from_inner(None)),
             },
         }
-    }
-}
-
-/// Bytes that are wiped when the last holder lets go of them.
-struct WipedBytes(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for WipedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
     }
 }
 

@@ -116,7 +116,7 @@ impl TokenEndpoint {
             .header("x-ms-lib-capability", "retry-after, h429")
             .header("x-client-sku", "entra-core")
             .header("x-client-ver", env!("CARGO_PKG_VERSION"))
-            .body(Bytes::from_owner(Form(form)))
+            .body(Bytes::from_owner(form))
             .map_err(|_| Error::InvalidRequest("the token endpoint's URL cannot be called"))
     }
 
@@ -199,15 +199,6 @@ impl TokenCall<'_> {
             None => {}
         }
         Zeroizing::new(form.finish())
-    }
-}
-
-/// A form that is wiped once it was sent.
-struct Form(Zeroizing<String>);
-
-impl AsRef<[u8]> for Form {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
     }
 }
 

@@ -65,26 +65,22 @@ impl TokenError {
         }
     }
 
-    /// A refusal that came by a redirect (RFC 6749 4.1.2.1): the codes stand in its description.
-    pub(crate) fn from_redirect(
-        error: String,
-        description: String,
-        suberror: Option<String>,
-        claims: Option<String>,
-        (status, ids): (StatusCode, RequestIds),
-    ) -> Self {
+    /// A refusal that came by a redirect (RFC 6749 4.1.2.1), with 302 as its status: the codes
+    /// stand in its description. Whoever holds the browser may have written it.
+    pub fn from_redirect(error: impl Into<String>, description: impl Into<String>) -> Self {
+        let description = description.into();
         Self {
-            status,
-            error,
-            suberror,
+            status: StatusCode::FOUND,
+            error: error.into(),
+            suberror: None,
             codes: codes_in(&description),
             description,
             trace_id: None,
             correlation_id: None,
             timestamp: None,
-            claims,
+            claims: None,
             retry_after: None,
-            ids,
+            ids: RequestIds::default(),
         }
     }
 

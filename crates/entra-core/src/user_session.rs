@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -43,9 +43,10 @@ impl UserSession {
         self.source().account
     }
 
-    /// The ID token of the sign-in, as it came: **not validated**. It is there for a validator.
-    pub fn unverified_id_token(&self) -> Option<&Secret> {
-        self.source().id_token.as_ref()
+    /// The latest ID token, of the sign-in or of a renewal, as it came: **not validated**. It is
+    /// there for a validator.
+    pub fn unverified_id_token(&self) -> Option<Secret> {
+        self.source().id_token()
     }
 
     /// Whether it can be renewed. Without the scope `offline_access` it ends with its access token.
@@ -71,7 +72,7 @@ impl UserSession {
             refresh: Mutex::new(source.refresh_token()),
             keeper: Some((keys, keeper)),
             account: source.account,
-            id_token: source.id_token.clone(),
+            id_token: Mutex::new(source.id_token()),
         };
         Self::with_source(source, &self.inner)
     }
@@ -91,7 +92,11 @@ impl UserSession {
             verifier: code.verifier(),
         };
         let request = code.request();
-        let scope = login_scope(request);
+        let scope = if code.asks_exactly() {
+            Cow::Owned(request.scope().to_owned())
+        } else {
+            login_scope(request)
+        };
         let issued = registration
             .redeem(grant, request, scope, Effort::Full)
             .await?;
@@ -107,7 +112,7 @@ impl UserSession {
             registration: Arc::clone(registration),
             account: issued.client_info.as_deref().and_then(Account::read),
             refresh: Mutex::new(issued.refresh_token),
-            id_token: issued.id_token,
+            id_token: Mutex::new(issued.id_token),
             keeper: None,
         };
         let tokens = CachedTokens::new(source, CAPACITY, None);
@@ -131,7 +136,7 @@ impl UserSession {
             registration: Arc::clone(registration),
             refresh: Mutex::new(Some(Secret::new(&*stored.refresh_token))),
             account: stored.account,
-            id_token: None,
+            id_token: Mutex::default(),
             keeper: None,
         };
         Ok(Self {
@@ -245,18 +250,21 @@ struct SessionSource {
     refresh: Mutex<Option<Secret>>,
     keeper: Option<(KeyRing, Arc<dyn SessionKeeper>)>,
     account: Option<Account>,
-    id_token: Option<Secret>,
+    id_token: Mutex<Option<Secret>>,
 }
 
 impl SessionSource {
     fn refresh_token(&self) -> Option<Secret> {
-        let refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
-        refresh.clone()
+        locked(&self.refresh).clone()
+    }
+
+    fn id_token(&self) -> Option<Secret> {
+        locked(&self.id_token).clone()
     }
 
     /// Takes the next refresh token over and has it kept.
     async fn rotate(&self, next: Secret) {
-        *self.refresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        *locked(&self.refresh) = Some(next);
         let Some((keys, keeper)) = &self.keeper else {
             return;
         };
@@ -295,6 +303,9 @@ impl TokenSource for SessionSource {
             .registration
             .redeem(grant, request, login_scope(request), effort)
             .await?;
+        if let Some(id_token) = issued.id_token {
+            *locked(&self.id_token) = Some(id_token);
+        }
         if let Some(next) = issued.refresh_token {
             self.rotate(next).await;
         }
@@ -304,6 +315,11 @@ impl TokenSource for SessionSource {
     fn generation(&self) -> u64 {
         self.registration.generation()
     }
+}
+
+/// What was left by a panic elsewhere is still good: it is replaced as a whole.
+fn locked(secret: &Mutex<Option<Secret>>) -> MutexGuard<'_, Option<Secret>> {
+    secret.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is sealed.
