@@ -233,8 +233,15 @@ pub enum CloudError {
     },
 }
 
-/// Whether a URL may be called at all: https, or http to this machine.
-pub(crate) fn is_secure(url: &Url) -> bool {
+/// Whether a URL may be called at all: https, or http to this machine (RFC 6761 6.3 for its names).
+///
+/// ```
+/// let is_secure = |url: &str| entra_core::is_secure_url(&url.parse().unwrap());
+/// assert!(is_secure("https://login.example"));
+/// assert!(is_secure("http://localhost:8080"));
+/// assert!(!is_secure("http://login.example"));
+/// ```
+pub fn is_secure_url(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,
         "http" => is_loopback(url),
@@ -278,7 +285,7 @@ fn endpoint(text: &str) -> Result<Url, CloudError> {
     };
     let url = Url::parse(text.trim()).map_err(|_| not_a_url())?;
     let host = url.host_str().ok_or_else(not_a_url)?.to_owned();
-    if !is_secure(&url) {
+    if !is_secure_url(&url) {
         return Err(CloudError::NotHttps { host });
     }
     let is_origin = url.path() == "/"

@@ -94,6 +94,17 @@ impl Jwks {
         self.inner.find(id, now)
     }
 
+    /// Fetches the keys unless some are known: at the start, so that a wrong address is noticed
+    /// before the first token comes.
+    pub async fn prime(&self) -> Result<(), JwksError> {
+        Box::pin(self.inner.prime()).await
+    }
+
+    /// The key of an issuer that has no other, for a token that names none. It does no I/O.
+    pub fn only_key(&self) -> Option<Arc<VerificationKey>> {
+        self.inner.only_key()
+    }
+
     /// Fetches the keys at once, and each hour before a caller has to, until `shutdown` ends. The
     /// host spawns it if it wants that; without it one caller refreshes.
     pub async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
@@ -282,6 +293,27 @@ impl Inner {
             }
         }
         self.find(id, self.now()).ok_or_else(|| flight.refusal())
+    }
+
+    async fn prime(&self) -> Result<(), JwksError> {
+        let mut flight = self.flight.lock().await;
+        if !self.has_keys() {
+            self.fetch(&mut flight, false).await;
+        }
+        match &flight.failure {
+            Some(failure) if !self.has_keys() => Err(failure.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn only_key(&self) -> Option<Arc<VerificationKey>> {
+        let now = self.now();
+        let known = self.known.load();
+        let mut keys = known.values().filter(|known| now < known.until);
+        match (keys.next(), keys.next()) {
+            (Some(only), None) => Some(Arc::clone(&only.key)),
+            _ => None,
+        }
     }
 
     async fn refresh_for_ever(&self) {

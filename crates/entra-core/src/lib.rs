@@ -166,7 +166,7 @@ pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
 pub use clock::{Clock, MovableClock, SystemClock};
-pub use cloud::{Cloud, CloudError};
+pub use cloud::{Cloud, CloudError, is_secure_url};
 pub use cloud_detection::{
     CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,
 };

@@ -1,0 +1,384 @@
+//! Who may sign users in: which tenants of Entra, an External ID tenant, or another provider.
+
+use entra_core::{Cloud, JwtAlgorithm, Tenant, TenantId};
+use url::Url;
+
+use crate::OptionsError;
+use crate::issuer::{IssuerRule, Template, canonical_tenant};
+
+/// Whose users may sign in, and who says so.
+///
+/// ```
+/// use entra_core::{Cloud, Tenant};
+/// use entra_oidc::Authority;
+///
+/// // The users of one tenant: what most products want.
+/// let one = Authority::single_tenant(Cloud::public(), Tenant::parse("contoso.onmicrosoft.com")?)?;
+/// // Those of any customer; the product itself decides which tenants it knows.
+/// let any = Authority::any_organization(Cloud::public());
+/// // An External ID tenant («CIAM»), and a provider of another kind.
+/// let external = Authority::external_id("contoso", Tenant::parse("contoso.onmicrosoft.com")?)?;
+/// let other = Authority::generic("https://login.example")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    kind: Kind,
+    own_signing_keys: bool,
+    v1_tokens: bool,
+}
+
+impl Authority {
+    /// The users of one tenant, guests included. A domain is resolved once and then pinned: the
+    /// tenant does not change behind the product's back when the domain moves.
+    ///
+    /// # Errors
+    /// [`OptionsError::NotOneTenant`] for `common`, `organizations` and `consumers`.
+    pub fn single_tenant(cloud: Cloud, tenant: impl Into<Tenant>) -> Result<Self, OptionsError> {
+        let tenant = tenant.into();
+        if !tenant.is_single() {
+            return Err(OptionsError::NotOneTenant);
+        }
+        Ok(Self::entra(cloud, Tenants::One(tenant)))
+    }
+
+    /// The users of these tenants and no others.
+    ///
+    /// # Errors
+    /// [`OptionsError::NoTenant`] for an empty list.
+    pub fn tenants(
+        cloud: Cloud,
+        tenants: impl IntoIterator<Item = TenantId>,
+    ) -> Result<Self, OptionsError> {
+        let tenants: Vec<TenantId> = tenants.into_iter().collect();
+        if tenants.is_empty() {
+            return Err(OptionsError::NoTenant);
+        }
+        Ok(Self::entra(cloud, Tenants::These(tenants)))
+    }
+
+    /// The users of any organisation, without personal accounts. Whoever has a tenant can sign in,
+    /// and anybody can have one: what they may do is for the product to decide by the tenant in
+    /// the user's key.
+    pub fn any_organization(cloud: Cloud) -> Self {
+        Self::entra(cloud, Tenants::AnyOrganization)
+    }
+
+    /// The users of any organisation, and personal Microsoft accounts.
+    pub fn any_account(cloud: Cloud) -> Self {
+        Self::entra(cloud, Tenants::AnyAccount)
+    }
+
+    /// Personal Microsoft accounts alone.
+    pub fn personal_accounts(cloud: Cloud) -> Self {
+        Self::entra(cloud, Tenants::Personal)
+    }
+
+    /// The users of an External ID tenant, which signs them in at `{subdomain}.ciamlogin.com` and
+    /// is named in tokens by its id as the host (Microsoft Learn, "Microsoft Entra External ID").
+    ///
+    /// # Errors
+    /// [`OptionsError::Issuer`] where `subdomain` is not one label of a host name,
+    /// [`OptionsError::NotOneTenant`] where the tenant is none.
+    pub fn external_id(subdomain: &str, tenant: impl Into<Tenant>) -> Result<Self, OptionsError> {
+        let is_label = !subdomain.is_empty()
+            && subdomain
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_label {
+            return Err(OptionsError::Issuer);
+        }
+        let login = format!("https://{subdomain}{EXTERNAL_ID_DOMAIN}");
+        let cloud = Cloud::custom(&login, Cloud::public().graph_url().as_str())
+            .map_err(|_| OptionsError::Issuer)?;
+        Self::external_id_at(cloud, tenant)
+    }
+
+    /// The same where the tenant has a domain of its own for sign-in: the cloud's login URL.
+    ///
+    /// # Errors
+    /// [`OptionsError::NotOneTenant`] where the tenant is none.
+    pub fn external_id_at(cloud: Cloud, tenant: impl Into<Tenant>) -> Result<Self, OptionsError> {
+        let tenant = tenant.into();
+        if !tenant.is_single() {
+            return Err(OptionsError::NotOneTenant);
+        }
+        Ok(Self::new(Kind::ExternalId { cloud, tenant }))
+    }
+
+    /// The users of a provider that speaks OpenID Connect and is not Entra. The user is known by
+    /// issuer and subject. `issuer` is the provider's own name, exactly as its configuration says
+    /// it (OpenID Connect Discovery 1.0, section 4.3).
+    ///
+    /// Its endpoints are expected on the issuer's host ([`with_endpoint_hosts`]), and ID tokens
+    /// signed with RS256 ([`with_algorithms`]).
+    ///
+    /// [`with_endpoint_hosts`]: Self::with_endpoint_hosts
+    /// [`with_algorithms`]: Self::with_algorithms
+    ///
+    /// # Errors
+    /// [`OptionsError::Issuer`] where it is no URL by https (http on this machine alone), or has a
+    /// query, a fragment or a user.
+    pub fn generic(issuer: &str) -> Result<Self, OptionsError> {
+        let url = Url::parse(issuer).map_err(|_| OptionsError::Issuer)?;
+        let is_plain = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !is_plain || !entra_core::is_secure_url(&url) {
+            return Err(OptionsError::Issuer);
+        }
+        Ok(Self::new(Kind::Generic(Generic {
+            issuer: issuer.to_owned(),
+            hosts: url.host_str().map(str::to_owned).into_iter().collect(),
+            algorithms: vec![JwtAlgorithm::Rs256],
+        })))
+    }
+
+    /// Expects endpoints of a [`generic`](Self::generic) provider on these hosts too. For Entra it
+    /// changes nothing: its hosts are those of the cloud.
+    #[must_use]
+    pub fn with_endpoint_hosts<T: Into<String>>(
+        mut self,
+        hosts: impl IntoIterator<Item = T>,
+    ) -> Self {
+        if let Kind::Generic(generic) = &mut self.kind {
+            generic.hosts.extend(
+                hosts
+                    .into_iter()
+                    .map(|host| host.into().to_ascii_lowercase()),
+            );
+        }
+        self
+    }
+
+    /// Expects ID tokens of a [`generic`](Self::generic) provider to be signed with one of these.
+    /// For Entra it changes nothing: it signs with RS256.
+    #[must_use]
+    pub fn with_algorithms(mut self, algorithms: impl IntoIterator<Item = JwtAlgorithm>) -> Self {
+        if let Kind::Generic(generic) = &mut self.kind {
+            generic.algorithms = algorithms.into_iter().collect();
+        }
+        self
+    }
+
+    /// Says that the application has signing keys of its own, as with claims mapping: they are
+    /// listed for the application alone (`?appid=`; Microsoft Learn, "Access tokens in the
+    /// Microsoft identity platform", "Validate the signature").
+    #[must_use]
+    pub fn with_own_signing_keys(mut self) -> Self {
+        self.own_signing_keys = true;
+        self
+    }
+
+    /// Takes tokens of version 1.0 too, whose issuer is `https://sts.windows.net/{tenant}/`: for an
+    /// API whose registration still asks for them.
+    #[must_use]
+    pub fn with_v1_tokens(mut self) -> Self {
+        self.v1_tokens = true;
+        self
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn takes_v1_tokens(&self) -> bool {
+        self.v1_tokens
+    }
+
+    /// Where the configuration is published (OpenID Connect Discovery 1.0, section 4).
+    pub(crate) fn openid_configuration(&self, client_id: &str) -> Result<Url, OptionsError> {
+        let mut url = match &self.kind {
+            Kind::Entra { cloud, tenants } => {
+                entra_core::Authority::new(cloud.clone(), tenants.at()).openid_configuration()
+            }
+            Kind::ExternalId { cloud, tenant } => {
+                entra_core::Authority::new(cloud.clone(), tenant.clone()).openid_configuration()
+            }
+            Kind::Generic(generic) => {
+                let issuer = generic.issuer.trim_end_matches('/');
+                Url::parse(&format!("{issuer}/.well-known/openid-configuration"))
+                    .map_err(|_| OptionsError::Issuer)?
+            }
+        };
+        if self.own_signing_keys {
+            url.query_pairs_mut().append_pair("appid", client_id);
+        }
+        Ok(url)
+    }
+
+    /// The algorithms with which it may sign.
+    pub(crate) fn algorithms(&self) -> Vec<JwtAlgorithm> {
+        match &self.kind {
+            Kind::Entra { .. } | Kind::ExternalId { .. } => vec![JwtAlgorithm::Rs256],
+            Kind::Generic(generic) => generic.algorithms.clone(),
+        }
+    }
+
+    /// Which issuers its tokens may have, as far as the authority itself tells: nothing where
+    /// something has to be resolved first.
+    pub(crate) fn issuer_rule(&self) -> Option<IssuerRule> {
+        let rule = match &self.kind {
+            Kind::Entra { cloud, tenants } => {
+                let template = Template::of(cloud);
+                match tenants {
+                    Tenants::One(Tenant::Id(id)) => template.for_tenant(*id),
+                    Tenants::One(_) => return None,
+                    Tenants::Personal => template.for_tenant(personal_tenant()),
+                    Tenants::These(list) => template.for_tenants(list.clone()),
+                    Tenants::AnyOrganization => template.for_organizations(),
+                    Tenants::AnyAccount => template.for_anybody(),
+                }
+            }
+            Kind::ExternalId { .. } => return None,
+            Kind::Generic(generic) => IssuerRule::generic(&generic.issuer),
+        };
+        Some(self.widened(rule))
+    }
+
+    /// The same with what the configuration says: nothing where it names an issuer that this
+    /// authority does not have.
+    pub(crate) fn discovered_issuer_rule(&self, issuer: &str) -> Option<IssuerRule> {
+        if let Some(rule) = self.issuer_rule() {
+            return rule.accepts_configuration(issuer).then_some(rule);
+        }
+        let rule = match &self.kind {
+            Kind::Entra { cloud, .. } => {
+                let template = Template::of(cloud);
+                let tenant = template.tenant_of(issuer)?;
+                template.for_tenant(tenant)
+            }
+            Kind::ExternalId { cloud, tenant } => {
+                let found = tenant_of_external_id(cloud, issuer)?;
+                let is_other = matches!(tenant, Tenant::Id(id) if *id != found);
+                if is_other {
+                    return None;
+                }
+                IssuerRule::external_id(issuer, found)
+            }
+            Kind::Generic(_) => return None,
+        };
+        Some(self.widened(rule))
+    }
+
+    /// What the configuration should name as its issuer, for people.
+    pub(crate) fn expected_issuer(&self) -> String {
+        match (&self.kind, self.issuer_rule()) {
+            (_, Some(rule)) => rule.expected_configuration(),
+            (Kind::ExternalId { .. }, None) => {
+                "https://{tenant id}.ciamlogin.com/{tenant id}/v2.0".to_owned()
+            }
+            (Kind::Entra { cloud, .. }, None) => {
+                format!("{}{{tenant id}}/v2.0", cloud.login_url())
+            }
+            (Kind::Generic(generic), None) => generic.issuer.clone(),
+        }
+    }
+
+    /// Whether an endpoint may be here: by https, on a host of the authority.
+    pub(crate) fn accepts_endpoint(&self, endpoint: &Url) -> bool {
+        let Some(host) = endpoint.host_str() else {
+            return false;
+        };
+        let is_at = |url: &Url| {
+            (url.scheme(), url.port_or_known_default())
+                == (endpoint.scheme(), endpoint.port_or_known_default())
+        };
+        match &self.kind {
+            Kind::Entra { cloud, .. } => {
+                let login = cloud.is_login_host(host) && is_at(cloud.login_url());
+                login || endpoint.origin() == cloud.graph_url().origin()
+            }
+            Kind::ExternalId { cloud, .. } => {
+                let login = cloud.is_login_host(host) || host.ends_with(EXTERNAL_ID_DOMAIN);
+                (login && is_at(cloud.login_url()))
+                    || endpoint.origin() == cloud.graph_url().origin()
+            }
+            Kind::Generic(generic) => {
+                entra_core::is_secure_url(endpoint) && generic.hosts.iter().any(|own| own == host)
+            }
+        }
+    }
+
+    fn widened(&self, rule: IssuerRule) -> IssuerRule {
+        if self.v1_tokens { rule.with_v1() } else { rule }
+    }
+
+    fn entra(cloud: Cloud, tenants: Tenants) -> Self {
+        Self::new(Kind::Entra { cloud, tenants })
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            own_signing_keys: false,
+            v1_tokens: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Entra { cloud: Cloud, tenants: Tenants },
+    ExternalId { cloud: Cloud, tenant: Tenant },
+    Generic(Generic),
+}
+
+/// Which tenants of a cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tenants {
+    One(Tenant),
+    These(Vec<TenantId>),
+    AnyOrganization,
+    AnyAccount,
+    Personal,
+}
+
+impl Tenants {
+    /// At which of Entra's endpoints they all sign in.
+    pub(crate) fn at(&self) -> Tenant {
+        match self {
+            Self::One(tenant) => tenant.clone(),
+            Self::These(tenants) => match tenants.as_slice() {
+                [one] => Tenant::Id(*one),
+                several if several.contains(&personal_tenant()) => Tenant::Common,
+                _ => Tenant::Organizations,
+            },
+            Self::AnyOrganization => Tenant::Organizations,
+            Self::AnyAccount => Tenant::Common,
+            Self::Personal => Tenant::Consumers,
+        }
+    }
+}
+
+/// A provider that is not Entra.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Generic {
+    pub(crate) issuer: String,
+    /// Where its endpoints may be.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) algorithms: Vec<JwtAlgorithm>,
+}
+
+/// The tenant in the issuer of an External ID tenant: most often host and path, sometimes under the
+/// host of its sign-in or of the public cloud.
+fn tenant_of_external_id(cloud: &Cloud, issuer: &str) -> Option<TenantId> {
+    let path = issuer.strip_suffix("/v2.0")?;
+    let (host, tenant) = path.rsplit_once('/')?;
+    let tenant = canonical_tenant(tenant)?;
+    let own = cloud.login_url().as_str().trim_end_matches('/');
+    let public = Cloud::public();
+    let public = public.login_url().as_str().trim_end_matches('/');
+    let by_id = format!("https://{tenant}{EXTERNAL_ID_DOMAIN}");
+    [own, public, &by_id].contains(&host).then_some(tenant)
+}
+
+const EXTERNAL_ID_DOMAIN: &str = ".ciamlogin.com";
+
+/// The tenant of personal Microsoft accounts (Microsoft Learn, "ID token claims reference").
+pub(crate) fn personal_tenant() -> TenantId {
+    TenantId::from(PERSONAL)
+}
+
+const PERSONAL: uuid::Uuid = uuid::uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
