@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use url::{Url, form_urlencoded};
 
-use crate::pkce::random_text;
 use crate::user_session::login_scope;
 use crate::{Authority, ClientId, Error, Pkce, Secret, TokenError, TokenRequest};
 
@@ -66,7 +65,7 @@ impl AuthorizationRequest {
         if parsed.fragment().is_some() {
             return Err(Error::InvalidRequest("the redirect URI has a fragment"));
         }
-        let (state, pkce) = (random_text()?, Pkce::generate()?);
+        let (state, pkce) = (Secret::generate()?, Pkce::generate()?);
         let authority = match request.tenant() {
             Some(tenant) => authority.with_tenant(tenant.clone()),
             None => authority.clone(),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use time::OffsetDateTime;
 
+use crate::token_error::read_refusal;
 use crate::{
     CertificateError, ManagedIdentityError, Operation, RetryClass, SealError, TokenError,
     TransportError, WorkloadIdentityError, retry,
@@ -283,6 +284,11 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
+    /// Reads it as a token endpoint's refusal (RFC 6749 5.2): [`Error::Token`] where it is one.
+    pub fn token_error(&self) -> Error {
+        read_refusal(self)
+    }
+
     pub(crate) fn read(
         host: &str,
         attempts: u32,

@@ -29,7 +29,7 @@ impl Pkce {
     /// # Errors
     /// [`Error::InvalidRequest`] where the system has no randomness to give.
     pub fn generate() -> Result<Self, Error> {
-        random_text().map(Self::from_verifier)
+        Secret::generate().map(Self::from_verifier)
     }
 
     /// Takes a verifier over that was kept while the browser was away.
@@ -47,12 +47,4 @@ impl Pkce {
         let hash = digest::digest(&digest::SHA256, self.verifier.expose().as_bytes());
         URL_SAFE_NO_PAD.encode(hash)
     }
-}
-
-/// 32 random bytes in base64url: 43 characters.
-pub(crate) fn random_text() -> Result<Secret, Error> {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| Error::InvalidRequest("the system has no randomness to give"))?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }

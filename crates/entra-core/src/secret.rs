@@ -3,9 +3,13 @@
 use std::fmt;
 
 use aws_lc_rs::{constant_time, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::Error;
 
 /// A secret text: a client secret, a token, an authorization code, a private key in PEM.
 ///
@@ -27,9 +31,22 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// A value with secrets in it, as JSON. It is written into memory that is wiped, without copies
-    /// on the way.
-    pub(crate) fn of_json(value: &impl Serialize) -> Option<Self> {
+    /// A new secret of 32 random bytes in base64url, which has 43 characters: a `state`, a PKCE
+    /// verifier, the name of a session.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] where the system has no randomness to give.
+    pub fn generate() -> Result<Self, Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        aws_lc_rs::rand::fill(&mut *bytes)
+            .map_err(|_| Error::InvalidRequest("the system has no randomness to give"))?;
+        Ok(Self::new(URL_SAFE_NO_PAD.encode(&*bytes)))
+    }
+
+    /// A value with secrets in it, as JSON to be sealed ([`KeyRing`](crate::KeyRing)). It is
+    /// written into memory that is wiped, without copies on the way. Nothing where the value has
+    /// no JSON.
+    pub fn of_json(value: &impl Serialize) -> Option<Self> {
         let mut json = Zeroizing::new(Vec::with_capacity(JSON_SIZE));
         serde_json::to_writer(&mut *json, value).ok()?;
         std::str::from_utf8(&json).ok().map(Self::new)

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use entra_core::{IdError, JwksError, OneTimeError, ProvisionerError, SealError};
+use entra_core::{
+    AccountId, IdError, JwksError, OneTimeError, ProvisionerError, SealError, UserProfile,
+};
 use http::StatusCode;
 
 use crate::{
@@ -33,12 +35,29 @@ pub enum Error {
     /// The code was not redeemed, or the session not renewed.
     #[error("the token endpoint did not answer with tokens")]
     Token(#[source] entra_core::Error),
-    /// The token endpoint answered without an ID token, or with something else than tokens.
-    #[error("the token endpoint's answer has no ID token")]
+    /// The token endpoint answered with something else than tokens (OpenID Connect Core 3.1.3.3).
+    #[error("the token endpoint's answer is no token response")]
+    TokenResponse,
+    /// The answer has no ID token.
+    #[error("the provider's answer has no ID token")]
     IdTokenMissing,
+    /// There is no refresh token: the login did not ask for the scope `offline_access`, or the
+    /// provider gave none.
+    #[error("the login has no refresh token")]
+    NoRefreshToken,
     /// The ID token is refused.
     #[error("the ID token is refused")]
     IdToken(#[source] IdTokenRefusal),
+    /// Another user came back than the one who is signed in.
+    #[error("another user signed in than the one who was asked to")]
+    UserChanged,
+    /// Another account came back than the one that was required.
+    #[error("another account signed in than the one that was required")]
+    WrongAccount,
+    /// The ID tokens of the authorization endpoint and of the token endpoint are about different
+    /// users (OpenID Connect Core 3.3.3.6).
+    #[error("{0} differs between the two ID tokens of one login")]
+    TokenPair(&'static str),
     /// What a renewed session says of its user is not what the login said.
     #[error(transparent)]
     Refresh(#[from] RefreshRefusal),
@@ -63,6 +82,20 @@ pub enum Error {
         /// Why, for the user.
         reason: String,
     },
+    /// The product has an account that looks like this user's and was never linked: its owner or
+    /// an administrator has to agree first.
+    #[error("an account like this exists and has to be linked first")]
+    LinkRequired(Box<LinkRequired>),
+}
+
+/// A user who signed in, and an account that may be theirs. Nobody is signed in to it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinkRequired {
+    /// Who signed in.
+    pub user: UserProfile,
+    /// The account of the product that was there before.
+    pub account: AccountId,
 }
 
 impl Error {
@@ -75,13 +108,41 @@ impl Error {
             | Self::IdToken(_)
             | Self::Refresh(_)
             | Self::UserInfo(_)
+            | Self::UserChanged
+            | Self::WrongAccount
+            | Self::TokenPair(_)
+            | Self::LinkRequired(_)
             | Self::AccountRefused { .. } => StatusCode::FORBIDDEN,
             Self::Token(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Keys(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) => StatusCode::FORBIDDEN,
-            Self::IdTokenMissing | Self::Discovery(_) | Self::Keys(_) => StatusCode::BAD_GATEWAY,
+            Self::IdTokenMissing | Self::TokenResponse | Self::Discovery(_) | Self::Keys(_) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::NoRefreshToken => StatusCode::UNAUTHORIZED,
             Self::OneTime(_) | Self::Provisioner(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Options(_) | Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The claims request that the next login must carry, where the provider asks for one:
+    /// [`Begin::with_claims`](crate::Begin::with_claims).
+    pub fn claims(&self) -> Option<&str> {
+        match self {
+            Self::Provider(error) => error.claims(),
+            Self::Token(error) => error.claims(),
+            _ => None,
+        }
+    }
+
+    /// Whether the user has to go to the provider again: to sign in, for a second factor, for
+    /// consent.
+    pub fn needs_user(&self) -> bool {
+        match self {
+            Self::Provider(error) => error.needs_interaction(),
+            Self::Token(error) => error.needs_user(),
+            Self::Refresh(_) | Self::NoRefreshToken => true,
+            _ => false,
         }
     }
 
@@ -97,6 +158,12 @@ impl Error {
             Self::Provider(error) => error.user_message(),
             Self::IdToken(refusal) => refusal.user_message(),
             Self::AccountRefused { reason } => reason,
+            Self::UserChanged => "Another user signed in. Please sign in as before.",
+            Self::WrongAccount => "Please sign in with the account that was asked for.",
+            Self::LinkRequired(_) => {
+                "An account like yours exists here. Its owner or an administrator has to link it \
+                 first."
+            }
             Self::Refresh(_) => "Your session has ended. Please sign in again.",
             Self::Logout(_) => "This sign-out was not asked for here. Nothing was done.",
             Self::Token(error) if error.needs_user() => "Please sign in again.",
@@ -117,12 +184,25 @@ impl Error {
             Self::Provider(error) => error.admin_hint().to_owned(),
             Self::Token(error) => error.admin_hint(),
             Self::IdToken(refusal) => refusal.admin_hint().to_owned(),
+            Self::NoRefreshToken => "Have the product ask for the scope offline_access.".to_owned(),
+            Self::TokenResponse => {
+                "Check that the provider speaks OpenID Connect, and that no proxy answers in its \
+                 place."
+                    .to_owned()
+            }
             Self::IdTokenMissing => {
                 "The provider does not speak OpenID Connect for this application: check that the \
                  scope openid is among those that are asked for."
                     .to_owned()
             }
-            Self::Refresh(_) | Self::UserInfo(_) => {
+            Self::UserChanged | Self::WrongAccount => {
+                "Nothing: the user chose another account at the provider.".to_owned()
+            }
+            Self::LinkRequired(_) => {
+                "Link the account once, if it is the user's; an address alone does not show that."
+                    .to_owned()
+            }
+            Self::Refresh(_) | Self::UserInfo(_) | Self::TokenPair(_) => {
                 "Another user's answer came for this session. Look for a proxy that caches what \
                  belongs to one user."
                     .to_owned()
@@ -192,9 +272,19 @@ pub enum OptionsError {
     /// A client on a device has no credential that it could keep.
     #[error("only a web client has a credential")]
     CredentialOnDevice,
+    /// A web client redeems codes with a credential.
+    #[error("a web client needs a credential")]
+    NoCredential,
     /// The credential is of the other kind of provider.
     #[error("the credential is not one for this kind of provider")]
     Credential,
+    /// A claims request is no JSON object, or asks for ID-token claims otherwise than by an object
+    /// (OpenID Connect Core 5.5).
+    #[error("the claims request is no JSON object")]
+    Claims,
+    /// A proposed account and the page that asks for one exclude each other.
+    #[error("prompt=select_account and a login hint exclude each other")]
+    HintWithSelectAccount,
     /// Two profiles have one name, or share what must lead to one of them alone.
     #[error("two profiles share a name, a domain or a host")]
     ProfileTaken,

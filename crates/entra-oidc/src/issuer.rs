@@ -45,6 +45,14 @@ impl IssuerRule {
         self.tenants != Accepted::None
     }
 
+    /// The tenant, where it is one alone.
+    pub(crate) fn one_tenant(&self) -> Option<TenantId> {
+        match self.tenants {
+            Accepted::One(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+
     /// Whether the configuration may name itself so: with `{tenantid}` where it is one for several
     /// tenants.
     pub(crate) fn accepts_configuration(&self, issuer: &str) -> bool {

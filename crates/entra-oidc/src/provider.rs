@@ -2,8 +2,11 @@
 //! section 4) and its keys.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -102,7 +105,17 @@ impl Provider {
     }
 
     /// Renews keys and configuration ahead of every caller until `shutdown` ends.
-    pub(crate) async fn refresh_for_ever(&self) {
+    pub(crate) async fn refresh_until(&self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = pin!(shutdown);
+        let mut work = pin!(self.refresh_for_ever());
+        poll_fn(|context| match shutdown.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => work.as_mut().poll(context),
+        })
+        .await;
+    }
+
+    async fn refresh_for_ever(&self) {
         loop {
             self.refresh_if_due().await;
             let keys = self.published().keys.clone();
@@ -199,6 +212,13 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
+    /// How a client proves itself at the token endpoint: by HTTP Basic unless the provider says
+    /// that it takes other ways alone (OpenID Connect Discovery 1.0, section 3).
+    pub(crate) fn takes_basic(&self) -> bool {
+        let methods = self.token_endpoint_auth_methods_supported.as_deref();
+        methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"))
+    }
+
     fn endpoints(&self) -> impl Iterator<Item = (&'static str, &Url)> {
         let all = [
             ("authorization_endpoint", Some(&self.authorization_endpoint)),

@@ -120,8 +120,11 @@ impl RedirectUri {
         Self::new(&format!("{}:{port}", self.text), Kind::Loopback)
     }
 
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.kind == Kind::Loopback
+    /// Whether `other` is this loopback address at some port.
+    pub(crate) fn is_loopback_of(&self, other: &str) -> bool {
+        let port = other.strip_prefix("http://localhost:");
+        let is_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+        self.kind == Kind::Loopback && is_port
     }
 
     fn new(text: &str, kind: Kind) -> Self {
