@@ -100,6 +100,12 @@ impl Jwks {
         Box::pin(self.inner.prime()).await
     }
 
+    /// Fetches the keys now, whenever that was done last, and says how many can be used: for a
+    /// connection test.
+    pub async fn fetch(&self) -> Result<usize, JwksError> {
+        Box::pin(self.inner.fetch_now()).await
+    }
+
     /// The key of an issuer that has no other, for a token that names none. It does no I/O.
     pub fn only_key(&self) -> Option<Arc<VerificationKey>> {
         self.inner.only_key()
@@ -303,6 +309,15 @@ impl Inner {
         match &flight.failure {
             Some(failure) if !self.has_keys() => Err(failure.clone()),
             _ => Ok(()),
+        }
+    }
+
+    async fn fetch_now(&self) -> Result<usize, JwksError> {
+        let mut flight = self.flight.lock().await;
+        self.fetch(&mut flight, false).await;
+        match &flight.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(self.known.load().len()),
         }
     }
 

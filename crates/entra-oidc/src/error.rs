@@ -285,9 +285,13 @@ pub enum OptionsError {
     /// A proposed account and the page that asks for one exclude each other.
     #[error("prompt=select_account and a login hint exclude each other")]
     HintWithSelectAccount,
-    /// Two profiles have one name, or share what must lead to one of them alone.
-    #[error("two profiles share a name, a domain or a host")]
+    /// Two profiles share what must lead to one of them alone.
+    #[error("two profiles share a domain or a host")]
     ProfileTaken,
+    /// Two profiles share a redirect URI at which their answers cannot be told apart (RFC 9700
+    /// 4.4): they are no profiles of one Entra cloud, and not both name themselves in the answer.
+    #[error("two profiles share a redirect URI at which their answers cannot be told apart")]
+    SharedRedirectUri,
     /// An API accepts tokens for itself alone, so it has a name at least.
     #[error("an API has an audience at least, and none is empty")]
     Audience,

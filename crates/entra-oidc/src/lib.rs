@@ -1,10 +1,12 @@
 //! OpenID Connect login with Microsoft Entra ID, and protection of a product's own API.
 
 mod authority;
+mod back_channel;
 mod begin;
 mod callback;
 mod callback_refusal;
 mod cookie;
+mod doctor;
 mod error;
 mod generic_client;
 mod id_token_refusal;
@@ -13,6 +15,7 @@ mod login;
 mod logout;
 mod options;
 mod profile_name;
+mod profiles;
 mod provider;
 mod provider_error;
 mod redirect_uri;
@@ -23,6 +26,7 @@ mod transaction;
 mod user_info;
 
 pub use authority::Authority;
+pub use back_channel::BackChannelLogout;
 pub use begin::{Begin, Begun, PendingLogin, Prompt};
 pub use callback::Callback;
 pub use callback_refusal::CallbackRefusal;
@@ -32,6 +36,7 @@ pub use login::{EntraLogin, FailedLogin, Login};
 pub use logout::{LogoutBegun, LogoutFinished, LogoutRefusal, front_channel_response};
 pub use options::LoginOptions;
 pub use profile_name::ProfileName;
+pub use profiles::{Profile, Profiles};
 pub use provider_error::ProviderError;
 pub use redirect_uri::{Platform, RedirectUri, RedirectUriError};
 pub use refresh::{RefreshRefusal, Renewed};

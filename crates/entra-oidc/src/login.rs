@@ -599,6 +599,16 @@ impl FailedLogin {
     }
 }
 
+/// A login that found no profile leaves the cookies as they are.
+impl From<Error> for FailedLogin {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            set_cookies: Vec::new(),
+        }
+    }
+}
+
 fn check_state(pending: &Transaction<'_>, state: &str) -> Result<(), CallbackRefusal> {
     // In a time that depends on the lengths alone.
     if Secret::new(&*pending.state) != Secret::new(state) {
