@@ -257,6 +257,10 @@ pub enum OptionsError {
     /// The redirect URI cannot be one.
     #[error(transparent)]
     RedirectUri(#[from] RedirectUriError),
+    /// The authority is known by a domain, or by its sign-in address: its issuer is known once it
+    /// was asked.
+    #[error("the authority has to be asked for its issuer first")]
+    NotResolved,
     /// The name of a profile becomes part of cookies and paths.
     #[error("the name of a profile has 1 to 64 of a-z, 0-9, hyphen and underscore")]
     ProfileName,

@@ -640,12 +640,9 @@ fn code_of(answer: &Answer) -> Result<&str, Error> {
 
 fn expected_login<'a>(pending: &'a Transaction<'a>) -> ExpectedLogin<'a> {
     ExpectedLogin {
-        nonce: ExpectedNonce::Is(&pending.nonce),
-        code: None,
-        access_token: None,
-        state: None,
         max_age: pending.max_age.map(Duration::from_secs),
         auth_contexts: &pending.auth_contexts,
+        ..ExpectedLogin::new(ExpectedNonce::Is(&pending.nonce))
     }
 }
 

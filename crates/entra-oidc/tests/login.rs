@@ -652,6 +652,8 @@ async fn the_account_that_was_required_has_to_come_back() {
 #[tokio::test]
 async fn users_of_any_organisation_sign_in_at_one_endpoint() {
     let stage = Stage::new();
+    let several = serde_json::json!({"signInAudience": "AzureADMultipleOrgs"});
+    stage.patch_app(&several).await;
     let cloud = stage.emulator.cloud();
     let login = stage
         .connect(stage.options_of(Authority::any_organization(cloud)))

@@ -16,8 +16,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use entra_core::{
-    ClientCredential, ClientSecret, HttpClient, KeyRing, Limits, Pipeline, SealingKey, Tenant,
-    TransportError,
+    Call, ClientCredential, ClientSecret, ConfidentialClient, HttpClient, KeyRing, Limits,
+    Pipeline, SealingKey, Tenant, TokenRequest, TransportError,
 };
 use entra_emulator::{Emulator, Redirect, Seed};
 use entra_oidc::{
@@ -27,21 +27,21 @@ use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use url::Url;
 
-pub const REDIRECT_URI: &str = "https://localhost/signin-oidc";
+pub(crate) const REDIRECT_URI: &str = "https://localhost/signin-oidc";
 
 /// The tenant, with somebody in the middle who may answer in its place.
 #[derive(Clone)]
-pub struct Stage {
-    pub emulator: Emulator,
-    pub between: Between,
+pub(crate) struct Stage {
+    pub(crate) emulator: Emulator,
+    pub(crate) between: Between,
 }
 
 impl Stage {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Seed::new())
     }
 
-    pub fn of(seed: Seed) -> Self {
+    pub(crate) fn of(seed: Seed) -> Self {
         let emulator = Emulator::new(seed);
         let between = Between {
             emulator: emulator.clone(),
@@ -50,19 +50,19 @@ impl Stage {
         Self { emulator, between }
     }
 
-    pub fn tenant(&self) -> Tenant {
+    pub(crate) fn tenant(&self) -> Tenant {
         Tenant::parse(&self.emulator.tenant_id()).unwrap()
     }
 
-    pub fn authority(&self) -> Authority {
+    pub(crate) fn authority(&self) -> Authority {
         Authority::single_tenant(self.emulator.cloud(), self.tenant()).unwrap()
     }
 
-    pub fn options(&self) -> LoginOptions {
+    pub(crate) fn options(&self) -> LoginOptions {
         self.options_of(self.authority())
     }
 
-    pub fn options_of(&self, authority: Authority) -> LoginOptions {
+    pub(crate) fn options_of(&self, authority: Authority) -> LoginOptions {
         let app = self.emulator.web_app();
         let uri = RedirectUri::web(REDIRECT_URI).unwrap();
         let secret = ClientSecret::parse(app.client_secret.expose()).unwrap();
@@ -72,40 +72,69 @@ impl Stage {
             .unwrap()
     }
 
-    pub fn pipeline(&self) -> Pipeline {
+    pub(crate) fn pipeline(&self) -> Pipeline {
         Pipeline::new(self.between.clone()).with_clock(self.emulator.clock())
     }
 
-    pub async fn login(&self) -> EntraLogin {
+    pub(crate) async fn login(&self) -> EntraLogin {
         self.connect(self.options()).await
     }
 
-    pub async fn connect(&self, options: LoginOptions) -> EntraLogin {
+    pub(crate) async fn connect(&self, options: LoginOptions) -> EntraLogin {
         EntraLogin::connect(options, self.pipeline()).await.unwrap()
     }
 
+    /// An administrator changes the registration of the web application.
+    pub(crate) async fn patch_app(&self, change: &serde_json::Value) {
+        let app = self.emulator.setup_app();
+        let cloud = self.emulator.cloud();
+        let client = ConfidentialClient::new(
+            entra_core::Authority::new(cloud.clone(), self.tenant()),
+            app.client_id.parse().unwrap(),
+            ClientCredential::secret(ClientSecret::parse(app.client_secret.expose()).unwrap()),
+            self.pipeline(),
+        )
+        .unwrap();
+        let scope = TokenRequest::new([cloud.graph_scope()]);
+        let web = self.emulator.web_app().object_id;
+        let url = format!("{}v1.0/applications/{web}", cloud.graph_url());
+        let request = Request::patch(url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Bytes::from(change.to_string()))
+            .unwrap();
+        let call =
+            Call::new("PATCH /applications/{id}", request).with_credential(Arc::new(client), scope);
+        self.pipeline().send(call).await.unwrap();
+        // Until every replica has seen it.
+        self.advance(120);
+    }
+
     /// The name of the first user.
-    pub fn user(&self) -> String {
+    pub(crate) fn user(&self) -> String {
         self.emulator.users()[0].user_principal_name.clone()
     }
 
     /// The user signs in where the browser was sent to.
-    pub fn sign_in(&self, begun: &Begun) -> Redirect {
+    pub(crate) fn sign_in(&self, begun: &Begun) -> Redirect {
         self.emulator
             .sign_in_as(begun.location(), &self.user())
             .unwrap()
     }
 
-    pub fn advance(&self, seconds: u64) {
+    pub(crate) fn advance(&self, seconds: u64) {
         self.emulator.advance(Duration::from_secs(seconds));
     }
 
     /// A whole login of the first user.
-    pub async fn finish(&self, login: &EntraLogin) -> Result<Login, Error> {
+    pub(crate) async fn finish(&self, login: &EntraLogin) -> Result<Login, Error> {
         self.finish_with(login, Begin::to("/vault")).await
     }
 
-    pub async fn finish_with(&self, login: &EntraLogin, begin: Begin) -> Result<Login, Error> {
+    pub(crate) async fn finish_with(
+        &self,
+        login: &EntraLogin,
+        begin: Begin,
+    ) -> Result<Login, Error> {
         let mut browser = Browser::default();
         let begun = login.begin(begin).unwrap();
         browser.take(begun.set_cookies());
@@ -117,19 +146,19 @@ impl Stage {
     }
 }
 
-pub fn keys() -> KeyRing {
+pub(crate) fn keys() -> KeyRing {
     KeyRing::new(SealingKey::from_bytes([7; 32]))
 }
 
 /// Cookies, and what is sent with them.
 #[derive(Clone, Default)]
-pub struct Browser {
-    pub cookies: BTreeMap<String, String>,
+pub(crate) struct Browser {
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
     /// Keeps cookies and forgets those that are taken away.
-    pub fn take(&mut self, set_cookies: &[HeaderValue]) {
+    pub(crate) fn take(&mut self, set_cookies: &[HeaderValue]) {
         for header in set_cookies {
             let text = header.to_str().unwrap();
             let (name, rest) = text.split_once('=').unwrap();
@@ -142,7 +171,7 @@ impl Browser {
         }
     }
 
-    pub fn headers(&self) -> HeaderMap {
+    pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let cookies = self
             .cookies
@@ -154,19 +183,19 @@ impl Browser {
     }
 
     /// The request with which it comes back.
-    pub fn callback(&self, redirect: &Redirect) -> Callback {
+    pub(crate) fn callback(&self, redirect: &Redirect) -> Callback {
         match &redirect.form {
             Some(form) => self.post(form),
             None => self.get(redirect.location.query().unwrap_or_default()),
         }
     }
 
-    pub fn get(&self, query: &str) -> Callback {
+    pub(crate) fn get(&self, query: &str) -> Callback {
         let uri = format!("/signin-oidc?{query}").parse().unwrap();
         Callback::from_parts(&Method::GET, &uri, &self.headers(), b"")
     }
 
-    pub fn post(&self, form: &str) -> Callback {
+    pub(crate) fn post(&self, form: &str) -> Callback {
         let mut headers = self.headers();
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.insert(CONTENT_TYPE, kind);
@@ -176,7 +205,7 @@ impl Browser {
 }
 
 /// A query without one parameter, and with others.
-pub fn changed(location: &Url, without: &str, with: &[(&str, &str)]) -> String {
+pub(crate) fn changed(location: &Url, without: &str, with: &[(&str, &str)]) -> String {
     let kept = location.query_pairs().filter(|(name, _)| name != without);
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(kept)
@@ -188,13 +217,13 @@ type Answer = Box<dyn Fn(&Request<Bytes>, Response<Bytes>) -> Response<Bytes> + 
 
 /// Hands requests on to the tenant, and changes what comes back.
 #[derive(Clone)]
-pub struct Between {
+pub(crate) struct Between {
     emulator: Emulator,
     answer: Arc<Mutex<Option<Answer>>>,
 }
 
 impl Between {
-    pub fn change(
+    pub(crate) fn change(
         &self,
         answer: impl Fn(&Request<Bytes>, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
     ) {
@@ -202,7 +231,7 @@ impl Between {
     }
 
     /// Changes what a path that ends so answers, as JSON.
-    pub fn change_json(
+    pub(crate) fn change_json(
         &self,
         path: &'static str,
         change: impl Fn(&mut serde_json::Value) + Send + Sync + 'static,
@@ -217,7 +246,7 @@ impl Between {
         });
     }
 
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         *self.answer.lock().unwrap() = None;
     }
 }
