@@ -13,12 +13,13 @@ use crate::authorization_code::{AuthorizationCode, CODE_LIFETIME};
 use crate::authorize::{AuthorizationRequest, Denial, Prompt, ReplyTo, ResponseMode};
 use crate::client::Client;
 use crate::consent::Consent;
+use crate::forge::IdTokenEndpoint;
 use crate::id_token::{IdToken, login_hint};
 use crate::refusal::{Refusal, RequestIds};
 use crate::scope::ScopeRequest;
 use crate::sessions::{BrowserSession, UserGrant};
 use crate::sign_in::SignIn;
-use crate::tenant::{Kind, Object, text_of};
+use crate::tenant::{Kind, Object, Tenant, text_of};
 use crate::user_tokens::client_info;
 
 /// What the browser brings back to the application: a code, an ID token or an error.
@@ -261,6 +262,7 @@ impl SignIn<'_> {
                 grant: &grant,
                 scope: &request.scope,
                 code: code.as_deref(),
+                endpoint: IdTokenEndpoint::Authorization,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             set("id_token", id_token);
@@ -292,13 +294,28 @@ pub(crate) enum Missing {
 }
 
 impl ReplyTo {
-    /// What the browser brings back.
-    pub(crate) fn redirect(&self, mut parameters: Parameters) -> Option<Redirect> {
+    /// What the browser brings back from an authorization request.
+    pub(crate) fn answer(&self, tenant: &Tenant, parameters: Parameters) -> Option<Redirect> {
+        let mut parameters = self.with_state(parameters);
+        tenant.forgeries.change_parameters(&mut parameters);
+        self.encode(&parameters)
+    }
+
+    /// What the browser brings back without anything to say.
+    pub(crate) fn return_only(&self) -> Option<Redirect> {
+        self.encode(&self.with_state(Parameters::new()))
+    }
+
+    fn with_state(&self, mut parameters: Parameters) -> Parameters {
         if let Some(state) = &self.state {
             parameters.push(("state".to_owned(), state.clone()));
         }
+        parameters
+    }
+
+    fn encode(&self, parameters: &Parameters) -> Option<Redirect> {
         let encoded = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&parameters)
+            .extend_pairs(parameters)
             .finish();
         let mut location = Url::parse(&self.uri).ok()?;
         let mut form = None;

@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::emulator::Emulator;
 use crate::fault::FaultRule;
+use crate::tenant_keys::KeyChange;
 use crate::workload_issuer::Cluster;
 
 /// Where the control interface lives.
@@ -55,6 +56,14 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(faults(emulator))
         }
         ("/cluster/token", &Method::POST) => Ok(service_account_token(emulator, &read(request)?)),
+        ("/keys", &Method::GET) => Ok(emulator.keys().report()),
+        ("/keys", &Method::POST) => {
+            let change: KeyChange = read(request)?;
+            change
+                .apply(&emulator.keys())
+                .map_err(Refusal::bad_request)?;
+            Ok(emulator.keys().report())
+        }
         ("/revoke", &Method::POST) => {
             let revoke: Revoke = read(request)?;
             emulator
@@ -72,7 +81,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(clock(emulator))
         }
         (
-            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/sign-in"
+            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/keys" | "/revoke" | "/sign-in"
             | "/device-code" | "/reset",
             method,
         ) => Err(Refusal(
@@ -82,7 +91,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
             format!(
-                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, \
+                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, keys, \
                  revoke, sign-in, device-code and reset"
             ),
         )),

@@ -42,6 +42,18 @@ impl DelegatedToken<'_> {
 
     /// The signed token.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let claims = Value::Object(self.claims(tenant, origin, now));
+        let key = tenant.keys.signing_for(text_of(self.resource, "appId"));
+        key.sign(&claims)
+    }
+
+    /// What it says.
+    pub(crate) fn claims(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        now: OffsetDateTime,
+    ) -> Map<String, Value> {
         let version = if is_version_2(tenant, self.resource, now) {
             self.version_2(tenant, origin)
         } else {
@@ -51,7 +63,7 @@ impl DelegatedToken<'_> {
         if let Value::Object(version) = version {
             claims.extend(version);
         }
-        crate::keys::SigningKey::shared().sign(&Value::Object(claims))
+        claims
     }
 
     fn version_1(&self, tenant: &Tenant) -> Value {

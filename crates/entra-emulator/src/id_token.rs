@@ -13,7 +13,7 @@ use url::Url;
 use crate::access_token::{LIFETIME, SKEW, issuer_v2};
 use crate::client::Client;
 use crate::delegated_token::{account_status, pairwise, token_id};
-use crate::keys::SigningKey;
+use crate::forge::IdTokenEndpoint;
 use crate::scope::ScopeRequest;
 use crate::sessions::UserGrant;
 use crate::tenant::{Kind, Link, Object, Tenant, items_of, text_of};
@@ -27,11 +27,24 @@ pub(crate) struct IdToken<'a> {
     pub(crate) scope: &'a ScopeRequest,
     /// The code that is issued with it, for `c_hash`.
     pub(crate) code: Option<&'a str>,
+    pub(crate) endpoint: IdTokenEndpoint,
 }
 
 impl IdToken<'_> {
     /// The signed token.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let claims = self.claims(tenant, origin, now);
+        let client = (self.client.app_id(), self.endpoint);
+        tenant.forgeries.id_token(claims, client, &tenant.keys)
+    }
+
+    /// What it says.
+    pub(crate) fn claims(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        now: OffsetDateTime,
+    ) -> Map<String, Value> {
         let mut claims = self.base_claims(tenant, origin, now);
         self.add_profile(&mut claims);
         self.add_optional(tenant, &mut claims);
@@ -45,7 +58,7 @@ impl IdToken<'_> {
                 claims.insert(name.to_owned(), json!(values));
             }
         }
-        SigningKey::shared().sign(&Value::Object(claims))
+        claims
     }
 
     fn base_claims(

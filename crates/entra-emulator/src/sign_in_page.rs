@@ -21,7 +21,7 @@ use crate::page::{self, FormPage};
 use crate::refusal::{Refusal, RequestIds};
 use crate::sessions::BrowserSession;
 use crate::sign_in::SignIn;
-use crate::tenant::{Kind, text_of};
+use crate::tenant::{Kind, Tenant, text_of};
 
 /// A request of a browser.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl SignIn<'_> {
                 let parameters = self
                     .grant(request, session)
                     .map_err(|refusal| Denial::Replied(refusal, request.reply.clone()))?;
-                Ok(reply(&request.reply, parameters))
+                Ok(reply(self.tenant, &request.reply, parameters))
             }
             (Step::Consent(consents), Some((cookie, session))) => {
                 let user = self.tenant.current(Kind::User, &session.user_id);
@@ -202,7 +202,7 @@ impl SignIn<'_> {
                     mode: ResponseMode::Query,
                     state: call.form.get("state").map(str::to_owned),
                 };
-                reply.redirect(Parameters::new())
+                reply.return_only()
             })
             .map_or_else(
                 || {
@@ -269,7 +269,8 @@ impl SignIn<'_> {
     fn deny(&self, denial: Denial, call: &BrowserCall<'_>) -> Response<Bytes> {
         match denial {
             Denial::Replied(refusal, to) => {
-                reply(&to, refusal.parameters(self.origin, &call.ids, self.now))
+                let parameters = refusal.parameters(self.origin, &call.ids, self.now);
+                reply(self.tenant, &to, parameters)
             }
             Denial::Shown(refusal) => {
                 let text = [
@@ -368,8 +369,8 @@ fn device_page(call: &BrowserCall<'_>, problem: Option<String>) -> Response<Byte
 }
 
 /// Sends the browser back to the client.
-fn reply(to: &ReplyTo, parameters: Parameters) -> Response<Bytes> {
-    let Some(redirect) = to.redirect(parameters) else {
+fn reply(tenant: &Tenant, to: &ReplyTo, parameters: Parameters) -> Response<Bytes> {
+    let Some(redirect) = to.answer(tenant, parameters) else {
         let text = "The redirect URI cannot be used.".to_owned();
         return page::message(StatusCode::BAD_REQUEST, "Sign in to your account", &[text]);
     };

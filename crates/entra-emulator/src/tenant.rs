@@ -23,6 +23,8 @@ use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
 pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
+use crate::forge::Forgeries;
+use crate::key_ring::KeyRing;
 use crate::revocation::Revocations;
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
@@ -48,6 +50,10 @@ pub(crate) struct Tenant {
     revocations: HashMap<String, (u64, OffsetDateTime)>,
     /// When access tokens were revoked: `revocation.rs`.
     pub(crate) access_revocations: Revocations,
+    /// What the tenant signs with.
+    pub(crate) keys: KeyRing,
+    /// What a test changes in tokens and answers.
+    pub(crate) forgeries: Forgeries,
 }
 
 /// The types of object that the directory holds.

@@ -80,7 +80,7 @@ impl SignIn<'_> {
             Ok(redirect) => redirect.ok_or(SignInError::NotAuthorizeUrl),
             Err(Denial::Shown(refusal)) => Err(refused(&refusal)),
             Err(Denial::Replied(refusal, reply)) => reply
-                .redirect(refusal.parameters(self.origin, &ids, self.now))
+                .answer(self.tenant, refusal.parameters(self.origin, &ids, self.now))
                 .ok_or_else(|| refused(&refusal)),
         }
     }
@@ -104,7 +104,7 @@ impl SignIn<'_> {
         let parameters = self
             .grant(request, &session)
             .map_err(|refusal| Denial::Replied(refusal, request.reply.clone()))?;
-        Ok(request.reply.redirect(parameters))
+        Ok(request.reply.answer(self.tenant, parameters))
     }
 
     fn approve(&mut self, user_code: &str, name: &str) -> Result<(), SignInError> {

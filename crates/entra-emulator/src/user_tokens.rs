@@ -10,6 +10,7 @@ use crate::claims_request::ClaimsRequest;
 use crate::client::{Client, Platform};
 use crate::consent::{Consent, is_graph};
 use crate::delegated_token::DelegatedToken;
+use crate::forge::IdTokenEndpoint;
 use crate::form::Form;
 use crate::id_token::IdToken;
 use crate::refusal::Refusal;
@@ -105,6 +106,7 @@ impl TokenCall<'_> {
                 grant: &grant,
                 scope,
                 code: None,
+                endpoint: IdTokenEndpoint::Token,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             body.insert("id_token".to_owned(), json!(id_token));
