@@ -47,6 +47,7 @@ mod caller;
 mod claims_request;
 mod client;
 mod client_assertion;
+mod conditional_access;
 mod consent;
 mod control;
 mod delegated_token;
@@ -85,6 +86,7 @@ mod workload_issuer;
 
 pub use authorization::Redirect;
 pub use ca::{CertificateFolder, CertificateFolderError};
+pub use conditional_access::{ConditionalAccess, ConditionalAccessError};
 pub use emulator::{Emulator, UnknownPrincipal};
 pub use fault::{Fault, FaultRule, FaultRuleError, Faults};
 pub use forge::{AnswerChange, Forge, IdTokenChange, ParameterChange, Signer};

@@ -221,6 +221,11 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                              is_published}
   POST   /_emulator/keys     {\"action\": \"roll_over\"} changes them: roll_over, add, sign_with,
                              withdraw, restore, publish_decoys, publish_jwk, give_own_key
+  GET    /_emulator/conditional-access
+                             {value}, the policies; DELETE lifts all
+  POST   /_emulator/conditional-access
+                             {\"client_id\" or \"context\", \"require\": require_mfa, enrol_mfa,
+                             require_compliant_device or block}; without \"require\" it is lifted
   POST   /_emulator/cluster/token
                              {namespace, service_account, audience} to {token, issuer, subject}:
                              a token of a Kubernetes service account

@@ -23,6 +23,7 @@ use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
 pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
+use crate::conditional_access::Policies;
 use crate::forge::Forgeries;
 use crate::key_ring::KeyRing;
 use crate::revocation::Revocations;
@@ -52,6 +53,8 @@ pub(crate) struct Tenant {
     pub(crate) access_revocations: Revocations,
     /// What the tenant signs with.
     pub(crate) keys: KeyRing,
+    /// What Conditional Access asks for.
+    pub(crate) policies: Policies,
     /// What a test changes in tokens and answers.
     pub(crate) forgeries: Forgeries,
 }

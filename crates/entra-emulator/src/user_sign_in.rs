@@ -91,15 +91,22 @@ impl SignIn<'_> {
         request: &AuthorizationRequest,
         user_id: &str,
     ) -> Result<Option<Redirect>, Denial> {
-        let session = self.new_session(user_id);
+        let mut session = self.new_session(user_id);
         let mut interaction = Interaction {
             is_fresh: true,
             has_consented: false,
         };
-        if let Step::Consent(consents) = self.next_step(request, Some(&session), interaction)? {
-            self.accept(&request.app_id, user_id, &consents);
-            interaction.has_consented = true;
-            self.next_step(request, Some(&session), interaction)?;
+        loop {
+            match self.next_step(request, Some(&session), interaction)? {
+                Step::SecondFactor { .. } if session.second_factor.is_none() => {
+                    self.confirm_second_factor(&mut session);
+                }
+                Step::Consent(consents) if !interaction.has_consented => {
+                    self.accept(&request.app_id, user_id, &consents);
+                    interaction.has_consented = true;
+                }
+                _ => break,
+            }
         }
         let parameters = self
             .grant(request, &session)
@@ -108,7 +115,8 @@ impl SignIn<'_> {
     }
 
     fn approve(&mut self, user_code: &str, name: &str) -> Result<(), SignInError> {
-        let session = self.new_session(&self.user_id(name)?);
+        let mut session = self.new_session(&self.user_id(name)?);
+        self.confirm_second_factor(&mut session);
         match self.approve_device(user_code, &session) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SignInError::NoSuchDevice),
