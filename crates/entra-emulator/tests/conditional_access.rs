@@ -16,7 +16,7 @@ use client::user::{
     refusal, sign_in, text, tokens, user, web_redemption, web_refresh, web_request, web_tokens,
     with,
 };
-use entra_emulator::{ConditionalAccessError, Emulator, SignInError};
+use entra_emulator::{ConditionalAccess, ConditionalAccessError, Emulator, SignInError};
 use http::Request;
 use serde_json::{Value, json as value};
 
@@ -28,11 +28,12 @@ fn a_silent_request_learns_what_is_missing_and_an_interactive_one_gets_through()
     let silent = with(request.clone(), "prompt", "none");
     assert!(sign_in(&emulator, &silent).parameter("code").is_some());
     let policy = emulator.conditional_access(&app).unwrap();
-    for (require, code) in [
-        (&(|| policy.require_mfa()) as &dyn Fn(), 50076),
-        (&|| policy.enrol_mfa(), 50079),
-    ] {
-        require();
+    let cases: [(Require, u32); 2] = [
+        (ConditionalAccess::require_mfa, 50076),
+        (ConditionalAccess::enrol_mfa, 50079),
+    ];
+    for (require, code) in cases {
+        require(&policy);
         let redirect = sign_in(&emulator, &silent);
         assert_eq!(
             redirect.parameter("error").as_deref(),
@@ -64,15 +65,16 @@ fn a_block_and_a_device_are_shown_to_the_person_and_told_to_a_silent_client() {
     let silent = with(request.clone(), "prompt", "none");
     let url = authorize_url(&emulator, "", &request);
     let policy = emulator.conditional_access(&app).unwrap();
-    for (require, code, error) in [
+    let cases: [(Require, u32, &str); 2] = [
         (
-            &(|| policy.require_compliant_device()) as &dyn Fn(),
+            ConditionalAccess::require_compliant_device,
             53000,
             "interaction_required",
         ),
-        (&|| policy.block(), 53003, "access_denied"),
-    ] {
-        require();
+        (ConditionalAccess::block, 53003, "access_denied"),
+    ];
+    for (require, code, error) in cases {
+        require(&policy);
         let refused = emulator.sign_in_as(&url, &user(&emulator)).unwrap_err();
         assert!(
             matches!(refused, SignInError::Refused { code: found, .. } if found == code),
@@ -353,6 +355,8 @@ fn what_is_no_application_and_no_context_has_no_policy() {
         ConditionalAccessError::Context { found }
     );
 }
+
+type Require = fn(&ConditionalAccess);
 
 /// A request of the web application that asks for a context in one of its tokens.
 fn asking(emulator: &Emulator, token: &str, context: &str) -> Pairs {
