@@ -27,6 +27,7 @@
 )]
 
 pub mod one_time_store;
+pub mod session_index;
 pub mod token_cache;
 
 use std::future::poll_fn;

@@ -46,6 +46,7 @@
 //! | find the national cloud of a tenant | [`detect_cloud`] |
 //! | check tokens that others present | [`UnverifiedJwt`], [`Jwks`] |
 //! | let something be used once | [`OneTimeStore`] |
+//! | end sessions when a user signs out elsewhere | [`SessionIndex`] |
 //! | call any service with care | [`Pipeline`], [`Call`] |
 //!
 //! [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
@@ -78,6 +79,7 @@
 //! | `jwt`, `jwk` | RFC 7515, RFC 7517, RFC 7518, RFC 7519, RFC 8725 | `tests/{jwt,jwk}.rs`, tokens made by joserfc |
 //! | `jwks` | signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `session_index`, `memory_session_index` | OpenID Connect Front-Channel Logout 1.0 3; SAML Core 3.7 | `tests/session_index.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `pipeline`, `retry`, `throttle`, `https_client` | RFC 9110; throttling of Microsoft Graph; RFC 6761 6.3 | `tests/{pipeline,https_client}.rs` |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
@@ -128,6 +130,7 @@ mod key_ring;
 mod machine_file;
 mod managed_identity;
 mod memory_one_time_store;
+mod memory_session_index;
 mod memory_token_cache;
 mod on_behalf_of;
 mod one_time;
@@ -146,6 +149,7 @@ mod secret;
 mod session_index;
 mod shared_tokens;
 mod signing_certificate;
+mod stay;
 mod tenant;
 mod throttle;
 mod token;
@@ -188,6 +192,7 @@ pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, Unverified
 pub use key_ring::{KeyRing, SealError, SealingKey};
 pub use managed_identity::{ManagedIdentity, ManagedIdentityError, ManagedIdentityId};
 pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_session_index::MemorySessionIndex;
 pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
 pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};
