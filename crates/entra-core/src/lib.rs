@@ -46,6 +46,7 @@
 //! | find the national cloud of a tenant | [`detect_cloud`] |
 //! | check tokens that others present | [`UnverifiedJwt`], [`Jwks`] |
 //! | let something be used once | [`OneTimeStore`] |
+//! | keep accounts for users who sign in, link those that were there | [`UserProvisioner`], [`LinkOffer`] |
 //! | end sessions when a user signs out elsewhere | [`SessionIndex`] |
 //! | call any service with care | [`Pipeline`], [`Call`] |
 //!
@@ -79,6 +80,8 @@
 //! | `jwt`, `jwk` | RFC 7515, RFC 7517, RFC 7518, RFC 7519, RFC 8725 | `tests/{jwt,jwk}.rs`, tokens made by joserfc |
 //! | `jwks` | signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `identity`, `groups`, `user_provisioner`, `memory_provisioner` | OpenID Connect Core 5.7; Microsoft Learn, "Secure applications and APIs by validating claims" | `tests/user_provisioner.rs`, `contract` |
+//! | `link_offer` | an account is linked by consent, once | `tests/link_offer.rs` |
 //! | `session_index`, `memory_session_index` | OpenID Connect Front-Channel Logout 1.0 3; SAML Core 3.7 | `tests/session_index.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `pipeline`, `retry`, `throttle`, `https_client` | RFC 9110; throttling of Microsoft Graph; RFC 6761 6.3 | `tests/{pipeline,https_client}.rs` |
@@ -127,9 +130,11 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod key_ring;
+mod link_offer;
 mod machine_file;
 mod managed_identity;
 mod memory_one_time_store;
+mod memory_provisioner;
 mod memory_session_index;
 mod memory_token_cache;
 mod on_behalf_of;
@@ -190,8 +195,10 @@ pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
 pub use jwks::{Jwks, JwksError};
 pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use link_offer::{LinkOffer, LinkOfferError, SealedLinkOffer};
 pub use managed_identity::{ManagedIdentity, ManagedIdentityError, ManagedIdentityId};
 pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_provisioner::{MemoryAccount, MemoryProvisioner};
 pub use memory_session_index::MemorySessionIndex;
 pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
