@@ -185,7 +185,7 @@ pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
-pub use groups::{GroupResolver, Groups};
+pub use groups::{GroupResolver, GroupResolverError, Groups};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
