@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use crate::pkce::random_text;
 use crate::{
     AccountId, Error, KeyRing, LinkConsent, OneTimeError, OneTimeKey, OneTimeStore, Provisioned,
     ProvisionerError, SealError, Secret, UserProfile, UserProvisioner,
@@ -62,7 +61,7 @@ impl LinkOffer {
     pub fn new(user: UserProfile, account: AccountId, now: OffsetDateTime) -> Result<Self, Error> {
         Ok(Self(Content {
             version: VERSION,
-            id: random_text()?.expose().to_owned(),
+            id: Secret::generate()?.expose().to_owned(),
             user,
             account,
             expires_on: now.saturating_add(DEFAULT_LIFETIME),

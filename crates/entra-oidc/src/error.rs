@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use entra_core::{
-    AccountId, IdError, JwksError, OneTimeError, ProvisionerError, SealError, UserProfile,
-};
+use entra_core::{IdError, JwksError, LinkOffer, OneTimeError, ProvisionerError, SealError};
 use http::StatusCode;
 
 use crate::{
@@ -83,19 +81,9 @@ pub enum Error {
         reason: String,
     },
     /// The product has an account that looks like this user's and was never linked: its owner or
-    /// an administrator has to agree first.
+    /// an administrator has to agree first, by this offer. Nobody is signed in.
     #[error("an account like this exists and has to be linked first")]
-    LinkRequired(Box<LinkRequired>),
-}
-
-/// A user who signed in, and an account that may be theirs. Nobody is signed in to it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkRequired {
-    /// Who signed in.
-    pub user: UserProfile,
-    /// The account of the product that was there before.
-    pub account: AccountId,
+    LinkRequired(Box<LinkOffer>),
 }
 
 impl Error {

@@ -39,7 +39,7 @@ pub use back_channel::BackChannelLogout;
 pub use begin::{Begin, Begun, PendingLogin, Prompt};
 pub use callback::Callback;
 pub use callback_refusal::CallbackRefusal;
-pub use error::{DiscoveryError, Error, LinkRequired, OptionsError};
+pub use error::{DiscoveryError, Error, OptionsError};
 pub use id_token::{ExpectedLogin, ExpectedNonce, IdTokenRules, IdTokenValidator};
 pub use id_token_refusal::IdTokenRefusal;
 pub use login::{EntraLogin, FailedLogin, Login};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entra_core::{
-    ConfidentialClient, Groups, MemoryOneTimeStore, OneTimeKey, OneTimeStore, Pipeline, Pkce,
-    Provisioned, Secret,
+    ConfidentialClient, Groups, LinkOffer, MemoryOneTimeStore, OneTimeKey, OneTimeStore, Pipeline,
+    Pkce, Provisioned, Secret,
 };
 use http::HeaderValue;
 use time::OffsetDateTime;
@@ -14,7 +14,6 @@ use url::Url;
 
 use crate::callback::Answer;
 use crate::cookie::CookieKind;
-use crate::error::LinkRequired;
 use crate::options::{LoginOptions, ResponseMode};
 use crate::provider::{Provider, Published};
 use crate::relying_party::{RelyingParty, Tokens};
@@ -504,10 +503,8 @@ impl EntraLogin {
         match provisioned.map_err(|error| Error::Provisioner(Arc::new(error)))? {
             Provisioned::Refused { reason } => Err(Error::AccountRefused { reason }),
             Provisioned::LinkRequired(account) => {
-                Err(Error::LinkRequired(Box::new(LinkRequired {
-                    user: user.profile().clone(),
-                    account,
-                })))
+                let offer = LinkOffer::new(user.profile().clone(), account, self.now());
+                Err(Error::LinkRequired(Box::new(offer.map_err(Error::Token)?)))
             }
             done => Ok(Some(done)),
         }
