@@ -1,4 +1,5 @@
-//! What every implementation of a store must hold, as functions that a test calls.
+//! What every implementation of a store, and of a host's accounts, must hold, as functions that a
+//! test calls.
 //!
 //! Each property is one function that panics where it does not hold; `all` runs them one after the
 //! other. They take the store as two nodes, which are two handles of the same data: two
@@ -23,11 +24,14 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a property that does not hold fails the test"
 )]
 
 pub mod one_time_store;
+pub mod session_index;
 pub mod token_cache;
+pub mod user_provisioner;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -1,11 +1,13 @@
 //! The groups of a user: known, left out, or not to be had, which are three things.
 
+use std::error::Error as StdError;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, UserKey};
+use crate::{TenantId, UserKey};
 
 /// What is known of a user's groups. «No groups» is never confused with «not known».
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,5 +56,76 @@ impl Groups {
 #[async_trait]
 pub trait GroupResolver: Debug + Send + Sync {
     /// The object ids of all groups of the user, nested ones included.
-    async fn groups(&self, user: &UserKey) -> Result<Vec<String>, Error>;
+    ///
+    /// Whoever asks treats an error as [`Groups::Unavailable`], and logs it with its hint.
+    async fn groups(&self, user: &UserKey) -> Result<Vec<String>, GroupResolverError>;
+}
+
+/// Why the groups of a user cannot be told.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupResolverError {
+    /// The user comes from another provider, whose groups are not in this directory.
+    #[error("the user is not of a Microsoft Entra tenant")]
+    NotEntra,
+    /// The directory that is asked is another tenant's.
+    #[error("the user is of tenant {found}, and groups are read in {expected} alone")]
+    OtherTenant {
+        /// Whose users may be asked for.
+        expected: TenantId,
+        /// Whose user it is.
+        found: TenantId,
+    },
+    /// The directory does not know the user, or no longer.
+    #[error("the user is not in the directory of tenant {tenant}")]
+    UnknownUser {
+        /// The tenant that was asked.
+        tenant: TenantId,
+    },
+    /// The directory does not tell that many groups.
+    #[error("the user is in more groups than the directory tells")]
+    TooMany,
+    /// The directory refused, or did not answer.
+    #[error("the directory does not tell the groups of the user")]
+    Unavailable {
+        /// What an administrator can do about it.
+        hint: String,
+        /// What happened.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+}
+
+impl GroupResolverError {
+    /// The directory's failure, with what an administrator can do about it.
+    pub fn unavailable(
+        hint: impl Into<String>,
+        source: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        Self::Unavailable {
+            hint: hint.into(),
+            source: Arc::new(source),
+        }
+    }
+
+    /// What an administrator can do about it, in one or two sentences.
+    pub fn admin_hint(&self) -> &str {
+        match self {
+            Self::NotEntra => {
+                "Have the provider send the groups along: those of its users are not in Microsoft \
+                 Entra ID."
+            }
+            Self::OtherTenant { .. } => {
+                "Let the product read groups in the tenants of its customers, or let only users of \
+                 its own tenant sign in."
+            }
+            Self::UnknownUser { .. } => {
+                "Check that the user was not deleted, and that the tenant is the right one."
+            }
+            Self::TooMany => {
+                "Assign application roles to a few groups and use those, or emit only the groups \
+                 that are assigned to the application."
+            }
+            Self::Unavailable { hint, .. } => hint,
+        }
+    }
 }

@@ -146,11 +146,12 @@ impl JwkSet {
             keys: Vec::with_capacity(wire.keys.len()),
             skipped: Vec::new(),
         };
-        let mut ambiguous = Vec::new();
+        let (mut ambiguous, mut nameless) = (Vec::new(), Vec::new());
         for jwk in wire.keys {
-            set.add(jwk, &mut ambiguous);
+            set.add(jwk, &mut ambiguous, &mut nameless);
         }
         set.skip_ambiguous(ambiguous);
+        set.keep_a_single(nameless);
         if set.keys.is_empty() {
             return Err(JwkSetError::NoUsableKey {
                 skipped: set.skipped,
@@ -164,7 +165,17 @@ impl JwkSet {
         self.keys.iter().find(|key| key.id() == Some(id))
     }
 
-    /// The keys that can be used. All have an id, and no two have the same.
+    /// The key of an issuer that has no other, for a token that names none (OpenID Connect
+    /// Core 10.1).
+    pub fn only_key(&self) -> Option<&Arc<VerificationKey>> {
+        match self.keys.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The keys that can be used. All have an id, and no two have the same; a key without an id is
+    /// there only if no other can be used.
     pub fn keys(&self) -> &[Arc<VerificationKey>] {
         &self.keys
     }
@@ -175,8 +186,11 @@ impl JwkSet {
     }
 
     /// Adds a key, or notes why not. What has the id of another but is another key goes to
-    /// `ambiguous`.
-    fn add(&mut self, jwk: Value, ambiguous: &mut Vec<String>) {
+    /// `ambiguous`, what has none to `nameless`.
+    fn add(&mut self, jwk: Value, ambiguous: &mut Vec<String>, nameless: &mut Vec<Value>) {
+        if jwk.is_object() && jwk.get("kid").is_none() {
+            return nameless.push(jwk);
+        }
         let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
         let problem = match self.read(jwk) {
             Ok(key) => return self.keys.push(Arc::new(key)),
@@ -187,6 +201,21 @@ impl JwkSet {
         }
         let id = id.filter(|id| id.len() <= MAX_KEY_ID);
         self.skipped.push(SkippedKey { id, problem });
+    }
+
+    /// A key without an id is used where it is the only one: then no token has to name it.
+    fn keep_a_single(&mut self, nameless: Vec<Value>) {
+        let is_single = self.keys.is_empty() && nameless.len() == 1;
+        for jwk in nameless {
+            let key = Jwk::deserialize(jwk)
+                .map_err(|_| KeyProblem::Malformed)
+                .and_then(VerificationKey::from_wire)
+                .and_then(|key| is_single.then_some(key).ok_or(KeyProblem::NoId));
+            match key {
+                Ok(key) => self.keys.push(Arc::new(key)),
+                Err(problem) => self.skipped.push(SkippedKey { id: None, problem }),
+            }
+        }
     }
 
     fn read(&self, jwk: Value) -> Result<VerificationKey, KeyProblem> {
@@ -235,7 +264,7 @@ pub enum KeyProblem {
     /// It is no JSON object with the members of a key, or they are not base64url.
     #[error("it is not a JSON Web Key")]
     Malformed,
-    /// It has no id, an empty one, or one longer than any issuer's.
+    /// It has no id and is not the only key, or an empty one, or one longer than any issuer's.
     #[error("it has no key id that can be used")]
     NoId,
     /// It is neither an RSA key nor one of the curve P-256: a symmetric key for example, which in

@@ -72,7 +72,7 @@ impl Jwks {
             return Ok(key);
         }
         // The rare path is boxed, so that the future of a hit stays small.
-        Box::pin(self.inner.look_up(id)).await
+        Box::pin(self.inner.look_up(Wanted::Id(id))).await
     }
 
     /// The key that a token names.
@@ -91,7 +91,7 @@ impl Jwks {
         if now >= self.inner.due.load(Ordering::Relaxed) {
             return None;
         }
-        self.inner.find(id, now)
+        self.inner.find(Wanted::Id(id), now)
     }
 
     /// Fetches the keys unless some are known: at the start, so that a wrong address is noticed
@@ -100,9 +100,30 @@ impl Jwks {
         Box::pin(self.inner.prime()).await
     }
 
-    /// The key of an issuer that has no other, for a token that names none. It does no I/O.
-    pub fn only_key(&self) -> Option<Arc<VerificationKey>> {
-        self.inner.only_key()
+    /// Fetches the keys now, whenever that was done last, and says how many can be used: for a
+    /// connection test.
+    pub async fn fetch(&self) -> Result<usize, JwksError> {
+        Box::pin(self.inner.fetch_now()).await
+    }
+
+    /// The key of an issuer that lists no other, for a token that names none (OpenID Connect
+    /// Core 10.1). It fetches as [`key`](Self::key) does.
+    ///
+    /// # Errors
+    /// [`JwksError::SeveralKeys`] where several are listed: which one it was would be a guess.
+    pub async fn only_key(&self) -> Result<Arc<VerificationKey>, JwksError> {
+        if let Some(key) = self.cached_only() {
+            return Ok(key);
+        }
+        Box::pin(self.inner.look_up(Wanted::Only)).await
+    }
+
+    fn cached_only(&self) -> Option<Arc<VerificationKey>> {
+        let now = self.inner.now();
+        if now >= self.inner.due.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.inner.find(Wanted::Only, now)
     }
 
     /// Fetches the keys at once, and each hour before a caller has to, until `shutdown` ends. The
@@ -133,6 +154,9 @@ pub enum JwksError {
     /// The token names no key. Every token of Entra does.
     #[error("the token does not name the key that signed it")]
     NoKeyId,
+    /// The token names no key, and the issuer lists several.
+    #[error("the token does not name its key, and the issuer has several")]
+    SeveralKeys,
     /// The issuer does not list a key of this id, nor did it within the last day.
     #[error("the issuer has no key of the id that the token names")]
     UnknownKey,
@@ -155,7 +179,7 @@ impl JwksError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Fetch(error) => error.is_retryable(),
-            Self::NoKeyId | Self::UnknownKey | Self::Document { .. } => false,
+            Self::NoKeyId | Self::SeveralKeys | Self::UnknownKey | Self::Document { .. } => false,
         }
     }
 
@@ -164,6 +188,9 @@ impl JwksError {
         match self {
             Self::NoKeyId => "The token is not one of Microsoft Entra ID. Look at where it comes \
                               from."
+                .to_owned(),
+            Self::SeveralKeys => "The issuer has to name the key in each token (kid), since it \
+                                  lists several."
                 .to_owned(),
             Self::UnknownKey => "The token is from another issuer, or the application has a \
                                  signing key of its own, as with claims mapping: then the \
@@ -190,6 +217,14 @@ struct Inner {
     finished: AtomicU64,
     /// Held by whoever drives a fetch.
     flight: Mutex<Flight>,
+}
+
+/// Which key a token needs.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Id(&'a str),
+    /// The only one that is listed.
+    Only,
 }
 
 type Known = HashMap<String, KnownKey, BuildHasherDefault<IdHasher>>;
@@ -249,8 +284,11 @@ struct Fetch {
 
 impl Flight {
     /// Why a key is not known.
-    fn refusal(&self) -> JwksError {
-        self.failure.clone().unwrap_or(JwksError::UnknownKey)
+    fn refusal(&self, wanted: Wanted<'_>) -> JwksError {
+        self.failure.clone().unwrap_or(match wanted {
+            Wanted::Id(_) => JwksError::UnknownKey,
+            Wanted::Only => JwksError::SeveralKeys,
+        })
     }
 }
 
@@ -259,9 +297,13 @@ impl Inner {
         self.pipeline.clock().monotonic().as_secs()
     }
 
-    fn find(&self, id: &str, now: u64) -> Option<Arc<VerificationKey>> {
+    fn find(&self, wanted: Wanted<'_>, now: u64) -> Option<Arc<VerificationKey>> {
         let known = self.known.load();
-        let found = known.get(id).filter(|known| now < known.until)?;
+        let found = match wanted {
+            Wanted::Id(id) => known.get(id),
+            Wanted::Only => only_listed(&known),
+        };
+        let found = found.filter(|known| now < known.until)?;
         Some(Arc::clone(&found.key))
     }
 
@@ -270,9 +312,9 @@ impl Inner {
     }
 
     /// A key that is not known, or known while the document is due.
-    async fn look_up(&self, id: &str) -> Result<Arc<VerificationKey>, JwksError> {
+    async fn look_up(&self, wanted: Wanted<'_>) -> Result<Arc<VerificationKey>, JwksError> {
         let finished = self.finished.load(Ordering::Acquire);
-        let known = self.find(id, self.now());
+        let known = self.find(wanted, self.now());
         let mut flight = match (self.flight.try_lock(), &known) {
             (Ok(flight), _) => flight,
             // Somebody refreshes already, and the key counts until then.
@@ -288,11 +330,12 @@ impl Inner {
         };
         if may_fetch && !is_shared {
             self.fetch(&mut flight, known.is_some()).await;
-            if self.find(id, self.now()).is_none() {
+            if self.find(wanted, self.now()).is_none() {
                 flight.closed_until = self.now().saturating_add(self.pause());
             }
         }
-        self.find(id, self.now()).ok_or_else(|| flight.refusal())
+        self.find(wanted, self.now())
+            .ok_or_else(|| flight.refusal(wanted))
     }
 
     async fn prime(&self) -> Result<(), JwksError> {
@@ -306,13 +349,12 @@ impl Inner {
         }
     }
 
-    fn only_key(&self) -> Option<Arc<VerificationKey>> {
-        let now = self.now();
-        let known = self.known.load();
-        let mut keys = known.values().filter(|known| now < known.until);
-        match (keys.next(), keys.next()) {
-            (Some(only), None) => Some(Arc::clone(&only.key)),
-            _ => None,
+    async fn fetch_now(&self) -> Result<usize, JwksError> {
+        let mut flight = self.flight.lock().await;
+        self.fetch(&mut flight, false).await;
+        match &flight.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(self.known.load().len()),
         }
     }
 
@@ -371,10 +413,10 @@ impl Inner {
             known.clear();
         }
         for key in set.keys() {
-            if let Some(id) = key.id() {
-                let (key, until) = (Arc::clone(key), seen.saturating_add(COUNTS_FOR));
-                known.insert(id.to_owned(), KnownKey { key, until });
-            }
+            // No key has an empty id: that is the place of the one without.
+            let id = key.id().unwrap_or_default().to_owned();
+            let (key, until) = (Arc::clone(key), seen.saturating_add(COUNTS_FOR));
+            known.insert(id, KnownKey { key, until });
         }
         self.known.store(Arc::new(known));
     }
@@ -391,6 +433,16 @@ impl Inner {
     fn has_keys(&self) -> bool {
         let now = self.now();
         self.known.load().values().any(|known| now < known.until)
+    }
+}
+
+/// The key of the document that was fetched last, if it lists one alone. Those of it count longest.
+fn only_listed(known: &Known) -> Option<&KnownKey> {
+    let last = known.values().map(|known| known.until).max()?;
+    let mut listed = known.values().filter(|known| known.until == last);
+    match (listed.next(), listed.next()) {
+        (only, None) => only,
+        _ => None,
     }
 }
 

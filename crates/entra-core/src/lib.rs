@@ -46,6 +46,8 @@
 //! | find the national cloud of a tenant | [`detect_cloud`] |
 //! | check tokens that others present | [`UnverifiedJwt`], [`Jwks`] |
 //! | let something be used once | [`OneTimeStore`] |
+//! | keep accounts for users who sign in, link those that were there | [`UserProvisioner`], [`LinkOffer`] |
+//! | end sessions when a user signs out elsewhere | [`SessionIndex`] |
 //! | call any service with care | [`Pipeline`], [`Call`] |
 //!
 //! [`TokenCredential`], [`HttpClient`] and [`Clock`] are the seams for a host's own.
@@ -78,6 +80,9 @@
 //! | `jwt`, `jwk` | RFC 7515, RFC 7517, RFC 7518, RFC 7519, RFC 8725 | `tests/{jwt,jwk}.rs`, tokens made by joserfc |
 //! | `jwks` | signing key rollover of Microsoft Learn | `tests/jwks.rs`, five months of Entra's key sets |
 //! | `one_time`, `memory_one_time_store` | SAML Core 2.5.1.5, RFC 7523 3 | `tests/one_time.rs`, `contract` |
+//! | `identity`, `groups`, `user_provisioner`, `memory_provisioner` | OpenID Connect Core 5.7; Microsoft Learn, "Secure applications and APIs by validating claims" | `tests/user_provisioner.rs`, `contract` |
+//! | `link_offer` | an account is linked by consent, once | `tests/link_offer.rs` |
+//! | `session_index`, `memory_session_index` | OpenID Connect Front-Channel Logout 1.0 3; SAML Core 3.7 | `tests/session_index.rs`, `contract` |
 //! | `token_cache`, `memory_token_cache` | nothing is mixed up | `tests/token_cache.rs`, `contract` |
 //! | `pipeline`, `retry`, `throttle`, `https_client` | RFC 9110; throttling of Microsoft Graph; RFC 6761 6.3 | `tests/{pipeline,https_client}.rs` |
 //! | `secret` | nothing is shown | `tests/secret.rs` |
@@ -125,9 +130,12 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod key_ring;
+mod link_offer;
 mod machine_file;
 mod managed_identity;
 mod memory_one_time_store;
+mod memory_provisioner;
+mod memory_session_index;
 mod memory_token_cache;
 mod on_behalf_of;
 mod one_time;
@@ -146,6 +154,7 @@ mod secret;
 mod session_index;
 mod shared_tokens;
 mod signing_certificate;
+mod stay;
 mod tenant;
 mod throttle;
 mod token;
@@ -176,7 +185,7 @@ pub use credential_set::{ClientCredentials, CredentialSource};
 pub use device_code::{DeviceLogin, DeviceProgress};
 pub use error::{Error, ErrorResponse, RequestIds, error_chain};
 pub use finding::{Finding, Outcome, Probe};
-pub use groups::{GroupResolver, Groups};
+pub use groups::{GroupResolver, GroupResolverError, Groups};
 pub use http_client::{HttpClient, Limits, TransportError, TransportErrorKind};
 #[cfg(feature = "http")]
 pub use https_client::{HttpsClient, HttpsClientError, HttpsClientOptions, Proxy};
@@ -186,8 +195,11 @@ pub use jwk::{JwkSet, JwkSetError, KeyProblem, SkippedKey, VerificationKey};
 pub use jwks::{Jwks, JwksError};
 pub use jwt::{ClockSkew, JwtAlgorithm, JwtPart, JwtRefusal, JwtRules, UnverifiedJwt, VerifiedJwt};
 pub use key_ring::{KeyRing, SealError, SealingKey};
+pub use link_offer::{LinkOffer, LinkOfferError, SealedLinkOffer};
 pub use managed_identity::{ManagedIdentity, ManagedIdentityError, ManagedIdentityId};
 pub use memory_one_time_store::MemoryOneTimeStore;
+pub use memory_provisioner::{MemoryAccount, MemoryProvisioner};
+pub use memory_session_index::MemorySessionIndex;
 pub use memory_token_cache::MemoryTokenCache;
 pub use on_behalf_of::OnBehalfOf;
 pub use one_time::{OneTimeError, OneTimeKey, OneTimeStore};

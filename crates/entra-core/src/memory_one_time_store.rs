@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
+use crate::stay::{Now, Stay};
 use crate::{Clock, OneTimeError, OneTimeKey, OneTimeStore, SystemClock};
 
 /// Remembers one-time keys in memory: for a product that runs as one process, and for tests.
@@ -62,10 +62,7 @@ impl OneTimeStore for MemoryOneTimeStore {
         key: &OneTimeKey,
         expires_on: OffsetDateTime,
     ) -> Result<bool, OneTimeError> {
-        let now = Now {
-            time: self.clock.now(),
-            monotonic: self.clock.monotonic(),
-        };
+        let now = Now::of(&*self.clock);
         let Some(stay) = Stay::until(expires_on, now) else {
             return Err(OneTimeError::Expired { expires_on });
         };
@@ -114,7 +111,7 @@ impl Seen {
             let Some(mut first) = self.due.first_entry() else {
                 return;
             };
-            if *first.key() > now.monotonic.as_secs() {
+            if *first.key() > now.second() {
                 return;
             }
             match first.get_mut().pop() {
@@ -132,7 +129,7 @@ impl Seen {
         };
         if held.get().has_ended(now) {
             held.remove();
-        } else if let Some(longer) = Stay::until(held.get().expires_on, now) {
+        } else if let Some(longer) = held.get().prolonged(now) {
             // The time of day was put back, or the key came anew after its first end.
             held.insert(longer);
             self.await_end(key, longer);
@@ -140,8 +137,7 @@ impl Seen {
     }
 
     fn await_end(&mut self, key: OneTimeKey, stay: Stay) {
-        let second = stay.due.as_secs().saturating_add(1);
-        self.due.entry(second).or_default().push(key);
+        self.due.entry(stay.due_second()).or_default().push(key);
     }
 }
 
@@ -151,34 +147,6 @@ impl fmt::Debug for Seen {
             .field("keys", &self.stays.len())
             .finish_non_exhaustive()
     }
-}
-
-/// How long a key is held: until its time of day has come *and* as much time has passed as there
-/// was to go. A clock that is put forward and back again makes no key good for a second use.
-#[derive(Clone, Copy)]
-struct Stay {
-    expires_on: OffsetDateTime,
-    due: Duration,
-}
-
-impl Stay {
-    fn until(expires_on: OffsetDateTime, now: Now) -> Option<Self> {
-        let left = Duration::try_from(expires_on - now.time).ok()?;
-        (!left.is_zero()).then(|| Self {
-            expires_on,
-            due: now.monotonic.saturating_add(left),
-        })
-    }
-
-    fn has_ended(&self, now: Now) -> bool {
-        self.expires_on <= now.time && self.due <= now.monotonic
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Now {
-    time: OffsetDateTime,
-    monotonic: Duration,
 }
 
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();

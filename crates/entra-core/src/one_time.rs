@@ -112,7 +112,7 @@ pub enum OneTimeError {
 }
 
 /// A part and its length, so that parts cannot run into each other.
-fn absorb(hash: &mut digest::Context, part: &[u8]) {
+pub(crate) fn absorb(hash: &mut digest::Context, part: &[u8]) {
     let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
     hash.update(&length.to_be_bytes());
     hash.update(part);

@@ -22,9 +22,11 @@ pub trait UserProvisioner: Debug + Send + Sync {
 
     /// Links an account that was there before to the user, from now on found by the key. `consent`
     /// says who agreed; the sign-in has shown who the user is, not that the account is theirs.
+    /// Doing it twice is as good as once.
     ///
-    /// Linking an account to a second key, or a key to a second account, is for the host to refuse
-    /// ([`Provisioned::Refused`]).
+    /// What the host refuses ([`Provisioned::Refused`]): linking an account to a second key, or a
+    /// key to a second account; an account that is locked or not there; the consent of an owner of
+    /// another account.
     async fn link(
         &self,
         user: &UserProfile,
@@ -46,7 +48,8 @@ pub enum Provisioned {
         /// A sentence for the user.
         reason: String,
     },
-    /// An account like this exists and was never linked: nobody is signed in to it yet.
+    /// An account like this exists and was never linked: nobody is signed in to it yet. A
+    /// [`LinkOffer`](crate::LinkOffer) keeps who it was until somebody agrees.
     LinkRequired(AccountId),
 }
 
@@ -88,7 +91,10 @@ impl std::fmt::Display for AccountId {
 #[non_exhaustive]
 pub enum LinkConsent {
     /// The account's owner, who has just signed in to it as before: by its password, for example.
-    Owner,
+    Owner {
+        /// The account that they signed in to.
+        account: AccountId,
+    },
     /// An administrator of the product.
     Administrator {
         /// Who, for the audit.

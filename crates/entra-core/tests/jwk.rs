@@ -1,7 +1,7 @@
 //! Keys and key sets, made by joserfc.
 
 use entra_core::{JwkSet, JwkSetError, JwtAlgorithm, KeyProblem};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_key_keeps_what_entra_says_of_it() {
@@ -55,15 +55,40 @@ fn keys_that_cannot_be_used_are_skipped_each_for_its_reason() {
             ("p384", KeyProblem::OtherType),
             ("off-the-curve", KeyProblem::Numbers),
             ("short-coordinate", KeyProblem::Numbers),
-            ("none", KeyProblem::NoId),
             ("", KeyProblem::NoId),
             ("none", KeyProblem::NoId),
             ("good", KeyProblem::Repeated),
             ("twice", KeyProblem::Ambiguous),
             ("none", KeyProblem::Malformed),
             ("twice", KeyProblem::Ambiguous),
+            ("none", KeyProblem::NoId),
         ]
     );
+}
+
+#[test]
+fn a_key_without_an_id_is_used_if_it_is_the_only_one() {
+    let keys: Value = serde_json::from_str(KEYS).unwrap();
+    let without_id = |index: usize| {
+        let mut key = keys["keys"][index].clone();
+        key.as_object_mut().unwrap().remove("kid");
+        key
+    };
+    let (first, second, named) = (without_id(0), without_id(1), keys["keys"][1].clone());
+    let bad = json!({"kty": "oct", "k": "AQAB"});
+    let parse = |keys: &[&Value]| JwkSet::parse(json!({"keys": keys}).to_string().as_bytes());
+
+    let one = parse(&[&first]).unwrap();
+    assert!(one.only_key().unwrap().is_for(JwtAlgorithm::Rs256));
+    assert_eq!(one.only_key().unwrap().id(), None);
+    let beside = parse(&[&first, &named]).unwrap();
+    assert_eq!(beside.only_key().unwrap().id(), Some("other"));
+    assert_eq!(beside.skipped()[0].problem, KeyProblem::NoId);
+    assert!(parse(&[&first, &second]).is_err());
+    assert!(parse(&[&first, &bad]).is_err());
+    assert!(parse(&[&bad]).is_err());
+    let all: Vec<&Value> = keys["keys"].as_array().unwrap().iter().collect();
+    assert!(parse(&all).unwrap().only_key().is_none());
 }
 
 #[test]

@@ -61,6 +61,35 @@ async fn a_token_finds_its_key_and_one_that_names_none_is_refused() {
 }
 
 #[tokio::test]
+async fn the_only_key_of_an_issuer_is_that_of_its_last_document() {
+    let mut nameless = key(0, "");
+    nameless.as_object_mut().unwrap().remove("kid");
+    let (keys, http, clock) = jwks([
+        Reply::json(200, &json!({"keys": [nameless]})),
+        listing(&["a"]),
+        listing(&["a", "b"]),
+        listing(&["a", "b"]),
+        listing(&["b"]),
+    ]);
+    assert_eq!(keys.only_key().await.unwrap().id(), None);
+    assert_eq!(keys.only_key().await.unwrap().id(), None);
+    assert_eq!(http.count(), 1);
+    clock.advance(HOUR);
+    assert_eq!(id(&keys.only_key().await), Some("a".to_owned()));
+    clock.advance(HOUR);
+    let several = |found| matches!(found, Err(JwksError::SeveralKeys));
+    assert!(several(keys.only_key().await));
+    assert!(several(keys.only_key().await));
+    assert_eq!(http.count(), 3);
+    clock.advance(5 * MINUTE);
+    assert!(several(keys.only_key().await));
+    clock.advance(5 * MINUTE);
+    assert_eq!(id(&keys.only_key().await), Some("b".to_owned()));
+    assert_eq!(http.count(), 5);
+    assert!(keys.key("a").await.is_ok(), "it counts for a day");
+}
+
+#[tokio::test]
 async fn a_thousand_tasks_without_keys_send_one_request() {
     let gate = Gate::closed();
     let (keys, http, _) = jwks([listing(&["a"]).behind(&gate)]);

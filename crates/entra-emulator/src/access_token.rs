@@ -9,7 +9,6 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::caller::Caller;
-use crate::keys::SigningKey;
 use crate::tenant::{Object, TOKEN_EXCHANGE_APP_ID, Tenant, text_of};
 
 /// How long a token lives where nothing else is said.
@@ -50,6 +49,18 @@ impl AppToken<'_> {
     /// The signed token. Its version is the resource's choice
     /// (`api.requestedAccessTokenVersion`); Graph's is 1.0.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let claims = Value::Object(self.claims(tenant, origin, now));
+        let key = tenant.keys.signing_for(text_of(self.resource, "appId"));
+        key.sign(&claims)
+    }
+
+    /// What it says.
+    pub(crate) fn claims(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        now: OffsetDateTime,
+    ) -> Map<String, Value> {
         let app_id = text_of(self.client, "appId");
         let version = if is_version_2(tenant, self.resource, now) {
             json!({
@@ -77,7 +88,7 @@ impl AppToken<'_> {
         if let Value::Object(version) = version {
             claims.extend(version);
         }
-        SigningKey::shared().sign(&Value::Object(claims))
+        claims
     }
 
     /// `iat` equals `nbf` and lies 3,900 seconds before `exp`, as in the sample tokens of Microsoft
@@ -159,11 +170,11 @@ impl VerifiedToken {
         let signature = URL_SAFE_NO_PAD
             .decode(signature)
             .map_err(|_| TokenFault::Malformed)?;
-        let key = SigningKey::shared();
-        if header.alg != "RS256"
-            || header.kid != key.key_id()
-            || !key.has_signed(message.as_bytes(), &signature)
-        {
+        let is_signed = tenant
+            .keys
+            .find(&header.kid)
+            .is_some_and(|key| key.has_signed(message.as_bytes(), &signature));
+        if header.alg != "RS256" || !is_signed {
             return Err(TokenFault::Signature);
         }
         let issuers = [issuer_v1(tenant.id()), issuer_v2(origin, tenant.id())];

@@ -12,13 +12,15 @@ use uuid::Uuid;
 use crate::authorization_code::{AuthorizationCode, CODE_LIFETIME};
 use crate::authorize::{AuthorizationRequest, Denial, Prompt, ReplyTo, ResponseMode};
 use crate::client::Client;
+use crate::conditional_access::{Requirement, Unmet};
 use crate::consent::Consent;
+use crate::forge::IdTokenEndpoint;
 use crate::id_token::{IdToken, login_hint};
 use crate::refusal::{Refusal, RequestIds};
 use crate::scope::ScopeRequest;
 use crate::sessions::{BrowserSession, UserGrant};
 use crate::sign_in::SignIn;
-use crate::tenant::{Kind, Object, text_of};
+use crate::tenant::{Kind, Object, Tenant, text_of};
 use crate::user_tokens::client_info;
 
 /// What the browser brings back to the application: a code, an ID token or an error.
@@ -92,6 +94,8 @@ pub(crate) struct Interaction {
 pub(crate) enum Step {
     /// The person has to sign in.
     SignIn,
+    /// The person has to show a second factor, or to register it first.
+    SecondFactor { is_first: bool },
     /// The person is asked to consent to these permissions.
     Consent(Vec<ConsentTo>),
     /// The client gets what it asked for.
@@ -134,6 +138,9 @@ impl SignIn<'_> {
                 Denial::Shown(refusal)
             }
         })?;
+        if let Some(unmet) = self.unmet(request, session) {
+            return self.second_factor_step(request, &unmet);
+        }
         let asks_anew = request.prompt == Prompt::Consent && !interaction.has_consented;
         let missing = self
             .missing_consent(&client, &request.scope, &session.user_id, asks_anew)
@@ -149,6 +156,45 @@ impl SignIn<'_> {
             )),
             Some(Missing::UserMayConsent(consents)) => Ok(Step::Consent(consents)),
         }
+    }
+
+    /// What the sign-in lacks for the client, the resources that it asks for, and the contexts.
+    fn unmet(&self, request: &AuthorizationRequest, session: &BrowserSession) -> Option<Unmet> {
+        let resources = request.scope.resources();
+        let resources = resources
+            .iter()
+            .filter_map(|wanted| self.tenant.resource(wanted.audience()))
+            .map(|resource| text_of(resource, "appId"));
+        let targets = [request.app_id.as_str()].into_iter().chain(resources);
+        let targets = targets.chain(request.claims.contexts());
+        self.tenant.unmet(session, targets)
+    }
+
+    fn second_factor_step(
+        &self,
+        request: &AuthorizationRequest,
+        unmet: &Unmet,
+    ) -> Result<Step, Denial> {
+        let refusal = Refusal::policy(unmet);
+        if request.prompt == Prompt::None {
+            let refusal = refusal.at_authorization_endpoint();
+            return Err(Denial::Replied(refusal, request.reply.clone()));
+        }
+        if !unmet.requirement.can_be_met() {
+            return Err(Denial::Shown(refusal));
+        }
+        Ok(Step::SecondFactor {
+            is_first: unmet.requirement == Requirement::EnrolMfa,
+        })
+    }
+
+    /// The person showed the second factor, and has one from now on.
+    pub(crate) fn confirm_second_factor(&mut self, session: &mut BrowserSession) {
+        session.second_factor = Some(self.now);
+        self.tenant.register_second_factor(&session.user_id);
+        let mut sessions = self.sessions.open();
+        let sid = session.id.clone();
+        sessions.second_factors.insert(sid, self.now);
     }
 
     /// The session and its user, if they can serve this request without another sign-in.
@@ -261,6 +307,7 @@ impl SignIn<'_> {
                 grant: &grant,
                 scope: &request.scope,
                 code: code.as_deref(),
+                endpoint: IdTokenEndpoint::Authorization,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             set("id_token", id_token);
@@ -279,6 +326,7 @@ impl SignIn<'_> {
             id: Uuid::new_v4().to_string(),
             user_id: user_id.to_owned(),
             signed_in: self.now,
+            second_factor: None,
             generation: self.tenant.session_generation(user_id),
         }
     }
@@ -292,13 +340,28 @@ pub(crate) enum Missing {
 }
 
 impl ReplyTo {
-    /// What the browser brings back.
-    pub(crate) fn redirect(&self, mut parameters: Parameters) -> Option<Redirect> {
+    /// What the browser brings back from an authorization request.
+    pub(crate) fn answer(&self, tenant: &Tenant, parameters: Parameters) -> Option<Redirect> {
+        let mut parameters = self.with_state(parameters);
+        tenant.forgeries.change_parameters(&mut parameters);
+        self.encode(&parameters)
+    }
+
+    /// What the browser brings back without anything to say.
+    pub(crate) fn return_only(&self) -> Option<Redirect> {
+        self.encode(&self.with_state(Parameters::new()))
+    }
+
+    fn with_state(&self, mut parameters: Parameters) -> Parameters {
         if let Some(state) = &self.state {
             parameters.push(("state".to_owned(), state.clone()));
         }
+        parameters
+    }
+
+    fn encode(&self, parameters: &Parameters) -> Option<Redirect> {
         let encoded = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&parameters)
+            .extend_pairs(parameters)
             .finish();
         let mut location = Url::parse(&self.uri).ok()?;
         let mut form = None;
@@ -328,7 +391,15 @@ impl Refusal {
             ("error_uri".to_owned(), self.uri(origin)),
         ];
         if let Some(suberror) = self.suberror() {
-            parameters.push(("error_subcode".to_owned(), suberror.to_owned()));
+            // A person who cancels is told of by another name.
+            let name = match suberror {
+                "cancel" => "error_subcode",
+                _ => "suberror",
+            };
+            parameters.push((name.to_owned(), suberror.to_owned()));
+        }
+        if let Some(claims) = self.claims() {
+            parameters.push(("claims".to_owned(), claims));
         }
         parameters
     }

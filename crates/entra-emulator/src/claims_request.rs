@@ -34,6 +34,12 @@ impl ClaimsRequest {
         })
     }
 
+    /// The authentication contexts of all tokens.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = &str> {
+        let all = self.access_token_contexts.iter();
+        all.chain(&self.id_token_contexts).map(String::as_str)
+    }
+
     /// Whether the client understands claims challenges.
     pub(crate) fn understands_challenges(&self) -> bool {
         self.capabilities

@@ -12,8 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
+use crate::conditional_access::{self, PolicyChange};
 use crate::emulator::Emulator;
 use crate::fault::FaultRule;
+use crate::tenant_keys::KeyChange;
 use crate::workload_issuer::Cluster;
 
 /// Where the control interface lives.
@@ -55,6 +57,24 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(faults(emulator))
         }
         ("/cluster/token", &Method::POST) => Ok(service_account_token(emulator, &read(request)?)),
+        ("/keys", &Method::GET) => Ok(emulator.keys().report()),
+        ("/keys", &Method::POST) => {
+            let change: KeyChange = read(request)?;
+            change
+                .apply(&emulator.keys())
+                .map_err(Refusal::bad_request)?;
+            Ok(emulator.keys().report())
+        }
+        ("/conditional-access", &Method::GET) => Ok(conditional_access::report(emulator)),
+        ("/conditional-access", &Method::POST) => {
+            let change: PolicyChange = read(request)?;
+            change.apply(emulator).map_err(Refusal::bad_request)?;
+            Ok(conditional_access::report(emulator))
+        }
+        ("/conditional-access", &Method::DELETE) => {
+            conditional_access::lift_all(emulator);
+            Ok(conditional_access::report(emulator))
+        }
         ("/revoke", &Method::POST) => {
             let revoke: Revoke = read(request)?;
             emulator
@@ -72,8 +92,16 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(clock(emulator))
         }
         (
-            "/clock" | "/cluster/token" | "/journal" | "/faults" | "/revoke" | "/sign-in"
-            | "/device-code" | "/reset",
+            "/clock"
+            | "/cluster/token"
+            | "/conditional-access"
+            | "/journal"
+            | "/faults"
+            | "/keys"
+            | "/revoke"
+            | "/sign-in"
+            | "/device-code"
+            | "/reset",
             method,
         ) => Err(Refusal(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -82,7 +110,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
         _ => Err(Refusal(
             StatusCode::NOT_FOUND,
             format!(
-                "{path} is not there; there are /_emulator/clock, cluster/token, journal, faults, \
+                "{path} is not there; there are /_emulator/clock, cluster/token, conditional-access, journal, faults, keys, \
                  revoke, sign-in, device-code and reset"
             ),
         )),

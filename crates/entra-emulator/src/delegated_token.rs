@@ -3,6 +3,8 @@
 //! Microsoft Learn, "Access token claims reference" and "Optional claims reference" (`xms_cc`,
 //! `acrs`).
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +18,7 @@ use crate::claims_request::ClaimsRequest;
 use crate::client::Client;
 use crate::revocation::TokenTerms;
 use crate::sessions::BrowserSession;
-use crate::tenant::{Object, Tenant, text_of};
+use crate::tenant::{Object, Tenant, items_of, text_of};
 
 /// A delegated access token before it is signed.
 #[derive(Debug)]
@@ -42,6 +44,18 @@ impl DelegatedToken<'_> {
 
     /// The signed token.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let claims = Value::Object(self.claims(tenant, origin, now));
+        let key = tenant.keys.signing_for(text_of(self.resource, "appId"));
+        key.sign(&claims)
+    }
+
+    /// What it says.
+    pub(crate) fn claims(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        now: OffsetDateTime,
+    ) -> Map<String, Value> {
         let version = if is_version_2(tenant, self.resource, now) {
             self.version_2(tenant, origin)
         } else {
@@ -51,7 +65,16 @@ impl DelegatedToken<'_> {
         if let Value::Object(version) = version {
             claims.extend(version);
         }
-        crate::keys::SigningKey::shared().sign(&Value::Object(claims))
+        claims
+    }
+
+    /// The registration of the resource, where it is the company's own.
+    fn resource_application<'t>(
+        &self,
+        tenant: &'t Tenant,
+        now: OffsetDateTime,
+    ) -> Option<&'t Object> {
+        tenant.application_by_app_id(text_of(self.resource, "appId"), now)
     }
 
     fn version_1(&self, tenant: &Tenant) -> Value {
@@ -59,7 +82,7 @@ impl DelegatedToken<'_> {
         json!({
             "acct": account_status(self.user),
             "acr": "1",
-            "amr": ["pwd"],
+            "amr": amr(self.session),
             "app_displayname": self.client.name(),
             "appid": self.client.app_id(),
             "appidacr": self.proof.as_str(),
@@ -108,8 +131,13 @@ impl DelegatedToken<'_> {
         ] {
             claims.insert(name.to_owned(), value);
         }
+        let contexts = contexts_of(
+            (tenant, self.session),
+            &self.claims.access_token_contexts,
+            optional_claims(self.resource_application(tenant, now), "accessToken"),
+        );
         for (name, values) in [
-            ("acrs", &self.claims.access_token_contexts),
+            ("acrs", &contexts),
             ("roles", &tenant.user_roles(user_id, self.resource)),
             ("xms_cc", &self.claims.capabilities),
         ] {
@@ -118,6 +146,41 @@ impl DelegatedToken<'_> {
             }
         }
         claims
+    }
+}
+
+/// `acrs`: what was asked for, and where the registration has that optional claim, whatever else the
+/// session satisfies (Microsoft Learn, "Developer guide to Conditional Access authentication
+/// context": implicit auth context satisfaction).
+pub(crate) fn contexts_of(
+    (tenant, session): (&Tenant, &BrowserSession),
+    asked: &[String],
+    optional: &[Value],
+) -> Vec<String> {
+    let mut contexts = asked.to_vec();
+    if optional
+        .iter()
+        .any(|claim| claim.get("name") == Some(&json!("acrs")))
+    {
+        contexts.extend(tenant.satisfied_contexts(session));
+    }
+    let mut seen = BTreeSet::new();
+    contexts.retain(|context| seen.insert(context.clone()));
+    contexts
+}
+
+/// The optional claims that a registration asks for in one kind of token.
+pub(crate) fn optional_claims<'a>(registration: Option<&'a Object>, kind: &str) -> &'a [Value] {
+    registration
+        .and_then(|registration| registration.get("optionalClaims")?.as_object())
+        .map(|claims| items_of(claims, kind))
+        .unwrap_or_default()
+}
+
+fn amr(session: &BrowserSession) -> Value {
+    match session.second_factor {
+        Some(_) => json!(["pwd", "mfa"]),
+        None => json!(["pwd"]),
     }
 }
 

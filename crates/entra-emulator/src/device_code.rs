@@ -176,6 +176,9 @@ impl SignIn<'_> {
             .current(Kind::User, user_id)
             .ok_or_else(|| Refusal::user_not_found(user_id, self.tenant.initial_domain()))?;
         client.admit(self.tenant, user)?;
+        if let Some(unmet) = self.tenant.unmet(session, [app_id.as_str()]) {
+            return Err(Refusal::policy(&unmet));
+        }
         let scope = ScopeRequest::parse(&scope)?;
         match self.missing_consent(&client, &scope, user_id, false)? {
             Some(Missing::NeedsAdministrator) => {

@@ -264,7 +264,12 @@ impl Emulator {
         {
             Some(answer) => Outcome::unknown(answer),
             None if fault == Some(Fault::Dropped) => Outcome::unknown(Response::default()),
-            None => self.dispatch(request, now, fault == Some(Fault::StaleReplica)),
+            None => {
+                let outcome = self.dispatch(request, now, fault == Some(Fault::StaleReplica));
+                let forgeries = &self.tenant().forgeries;
+                let answer = forgeries.change_answer((method, path), outcome.answer);
+                Outcome { answer, ..outcome }
+            }
         };
         if let Some(rule) = &rule {
             outcome.answer = rule.answer_after(outcome.answer, now, outage);
@@ -375,6 +380,11 @@ impl Emulator {
             origin: self.shared.settings.cloud.graph_url(),
             now: self.shared.settings.clock.now(),
         })
+    }
+
+    /// Looks into the directory, or changes it.
+    pub(crate) fn with_tenant<T>(&self, act: impl FnOnce(&mut Tenant) -> T) -> T {
+        act(&mut self.tenant())
     }
 
     fn record(

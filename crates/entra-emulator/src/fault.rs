@@ -50,7 +50,7 @@ impl Faults {
     pub(crate) fn take(&self, method: &str, path: &str, answers_only: bool) -> Option<FaultRule> {
         let mut rules = self.lock();
         let position = rules.iter().position(|rule| {
-            rule.matches(method, path)
+            is_match(&rule.path, method, path)
                 && rule.fault.concerns(path)
                 && !(answers_only && rule.fault.needs_connection())
         })?;
@@ -195,37 +195,8 @@ impl FaultRule {
         answer
     }
 
-    fn matches(&self, method: &str, path: &str) -> bool {
-        let (wanted, pattern) = self.split();
-        if wanted.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(method)) {
-            return false;
-        }
-        if pattern.contains('*') {
-            is_glob_match(pattern, path)
-        } else {
-            path.starts_with(pattern)
-        }
-    }
-
-    fn split(&self) -> (Option<&str>, &str) {
-        match self.path.split_once(' ') {
-            Some((method, pattern)) => (Some(method), pattern),
-            None => (None, &self.path),
-        }
-    }
-
     fn check(&self) -> Result<(), FaultRuleError> {
-        let (method, pattern) = self.split();
-        if let Some(method) = method.filter(|method| !is_method(method)) {
-            return Err(FaultRuleError::Method {
-                found: method.to_owned(),
-            });
-        }
-        if !pattern.starts_with(['/', '*']) {
-            return Err(FaultRuleError::Path {
-                found: self.path.clone(),
-            });
-        }
+        check_path(&self.path)?;
         if self.times == 0 {
             return Err(FaultRuleError::Times);
         }
@@ -246,6 +217,42 @@ impl FaultRule {
             return Err(FaultRuleError::RetryAfterDate);
         }
         Ok(())
+    }
+}
+
+/// Whether a request is one of those that a rule's path means.
+pub(crate) fn is_match(rule: &str, method: &str, path: &str) -> bool {
+    let (wanted, pattern) = split(rule);
+    if wanted.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(method)) {
+        return false;
+    }
+    if pattern.contains('*') {
+        is_glob_match(pattern, path)
+    } else {
+        path.starts_with(pattern)
+    }
+}
+
+/// Whether any request can match a rule's path.
+pub(crate) fn check_path(rule: &str) -> Result<(), FaultRuleError> {
+    let (method, pattern) = split(rule);
+    if let Some(method) = method.filter(|method| !is_method(method)) {
+        return Err(FaultRuleError::Method {
+            found: method.to_owned(),
+        });
+    }
+    if !pattern.starts_with(['/', '*']) {
+        return Err(FaultRuleError::Path {
+            found: rule.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn split(rule: &str) -> (Option<&str>, &str) {
+    match rule.split_once(' ') {
+        Some((method, pattern)) => (Some(method), pattern),
+        None => (None, rule),
     }
 }
 
@@ -480,7 +487,7 @@ mod tests {
         ] {
             let rule = FaultRule::new(pattern, Fault::Dropped);
             assert_eq!(
-                rule.matches(method, path),
+                is_match(&rule.path, method, path),
                 expected,
                 "{pattern} {method} {path}"
             );

@@ -12,11 +12,11 @@ use url::Url;
 
 use crate::access_token::{LIFETIME, SKEW, issuer_v2};
 use crate::client::Client;
-use crate::delegated_token::{account_status, pairwise, token_id};
-use crate::keys::SigningKey;
+use crate::delegated_token::{account_status, contexts_of, optional_claims, pairwise, token_id};
+use crate::forge::IdTokenEndpoint;
 use crate::scope::ScopeRequest;
 use crate::sessions::UserGrant;
-use crate::tenant::{Kind, Link, Object, Tenant, items_of, text_of};
+use crate::tenant::{Kind, Link, Object, Tenant, text_of};
 
 /// An ID token before it is signed.
 #[derive(Debug)]
@@ -27,25 +27,40 @@ pub(crate) struct IdToken<'a> {
     pub(crate) scope: &'a ScopeRequest,
     /// The code that is issued with it, for `c_hash`.
     pub(crate) code: Option<&'a str>,
+    pub(crate) endpoint: IdTokenEndpoint,
 }
 
 impl IdToken<'_> {
     /// The signed token.
     pub(crate) fn issue(&self, tenant: &Tenant, origin: &Url, now: OffsetDateTime) -> String {
+        let claims = self.claims(tenant, origin, now);
+        let client = (self.client.app_id(), self.endpoint);
+        tenant.forgeries.id_token(claims, client, &tenant.keys)
+    }
+
+    /// What it says.
+    pub(crate) fn claims(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        now: OffsetDateTime,
+    ) -> Map<String, Value> {
         let mut claims = self.base_claims(tenant, origin, now);
         self.add_profile(&mut claims);
         self.add_optional(tenant, &mut claims);
         self.add_groups(tenant, origin, &mut claims);
+        let contexts = contexts_of(
+            (tenant, &self.grant.session),
+            &self.grant.claims.id_token_contexts,
+            optional_claims(Some(self.client.application), "idToken"),
+        );
         let roles = tenant.user_roles(text_of(self.user, "id"), self.client.principal);
-        for (name, values) in [
-            ("acrs", &self.grant.claims.id_token_contexts),
-            ("roles", &roles),
-        ] {
+        for (name, values) in [("acrs", &contexts), ("roles", &roles)] {
             if !values.is_empty() {
                 claims.insert(name.to_owned(), json!(values));
             }
         }
-        SigningKey::shared().sign(&Value::Object(claims))
+        claims
     }
 
     fn base_claims(
@@ -103,13 +118,7 @@ impl IdToken<'_> {
     /// What the registration asks for; what is not known here is left out, as where a user has no
     /// value.
     fn add_optional(&self, tenant: &Tenant, claims: &mut Map<String, Value>) {
-        let wanted = self
-            .client
-            .application
-            .get("optionalClaims")
-            .and_then(Value::as_object)
-            .map(|claims| items_of(claims, "idToken"))
-            .unwrap_or_default();
+        let wanted = optional_claims(Some(self.client.application), "idToken");
         let session = &self.grant.session;
         let of_user = |property| json!(text_of(self.user, property));
         for claim in wanted.iter().filter_map(Value::as_object) {

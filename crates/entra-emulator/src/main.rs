@@ -217,6 +217,15 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
   GET    /_emulator/faults   {value}, the faults that are still to come
   POST   /_emulator/faults   a list of {path, times, fault, retry_after, retry_after_as_date}
   DELETE /_emulator/faults   removes them
+  GET    /_emulator/keys     {signing, value}, the tenant's signing keys: {kid, is_signing,
+                             is_published}
+  POST   /_emulator/keys     {\"action\": \"roll_over\"} changes them: roll_over, add, sign_with,
+                             withdraw, restore, publish_decoys, publish_jwk, give_own_key
+  GET    /_emulator/conditional-access
+                             {value}, the policies; DELETE lifts all
+  POST   /_emulator/conditional-access
+                             {\"client_id\" or \"context\", \"require\": require_mfa, enrol_mfa,
+                             require_compliant_device or block}; without \"require\" it is lifted
   POST   /_emulator/cluster/token
                              {namespace, service_account, audience} to {token, issuer, subject}:
                              a token of a Kubernetes service account

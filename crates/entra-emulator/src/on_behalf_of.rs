@@ -36,10 +36,12 @@ impl TokenCall<'_> {
             .user_id
             .ok_or_else(|| Refusal::not_allowed_on_behalf_of(client.app_id()))?;
         let scope = ScopeRequest::parse(scope_text)?;
+        let sid = claim(assertion, "sid")
+            .and_then(|sid| sid.as_str().map(str::to_owned))
+            .unwrap_or_default();
         let session = BrowserSession {
-            id: claim(assertion, "sid")
-                .and_then(|sid| sid.as_str().map(str::to_owned))
-                .unwrap_or_default(),
+            second_factor: self.sessions.open().second_factors.get(&sid).copied(),
+            id: sid,
             generation: self.tenant.session_generation(&user_id),
             user_id,
             signed_in: self.now,

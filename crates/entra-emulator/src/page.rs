@@ -20,6 +20,8 @@ pub(crate) struct FormPage<'a> {
     pub(crate) fields: Vec<(&'a str, &'a str, &'a str, String)>,
     /// Label and value of each button.
     pub(crate) buttons: Vec<(&'a str, &'a str)>,
+    /// A code that the person would see elsewhere.
+    pub(crate) output: Option<String>,
 }
 
 impl FormPage<'_> {
@@ -31,6 +33,9 @@ impl FormPage<'_> {
         }
         for text in &self.text {
             body += &format!("<p>{}</p>\n", escape(text));
+        }
+        if let Some(code) = &self.output {
+            body += &format!("<p><output id=\"code\">{}</output></p>\n", escape(code));
         }
         let action = escape(&self.action);
         body += &format!("<form method=\"post\" action=\"{action}\">\n");

@@ -381,7 +381,7 @@ impl Refusal {
             "correlation_id": correlation,
             "error_uri": self.uri(origin),
         });
-        let claims = self.wanted.request();
+        let claims = self.claims();
         for (name, value) in [("suberror", self.suberror), ("claims", claims.as_deref())] {
             if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
                 body.insert(name.to_owned(), json!(value));

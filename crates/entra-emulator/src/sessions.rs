@@ -1,5 +1,6 @@
 //! What the sign-in service remembers between requests: who signed in, for which client.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
@@ -23,6 +24,9 @@ pub(crate) struct OpenSessions {
     pub(crate) codes: Tickets<AuthorizationCode>,
     pub(crate) devices: Tickets<DeviceFlow>,
     pub(crate) refresh_tokens: Tickets<UserGrant>,
+    /// `sid` of the sessions that went through the second factor, with when: what a token that
+    /// comes back as an assertion does not say.
+    pub(crate) second_factors: HashMap<String, OffsetDateTime>,
 }
 
 impl Sessions {
@@ -46,6 +50,8 @@ pub(crate) struct BrowserSession {
     pub(crate) user_id: String,
     /// `auth_time`
     pub(crate) signed_in: OffsetDateTime,
+    /// When the second factor was there.
+    pub(crate) second_factor: Option<OffsetDateTime>,
     /// How often the user's sessions had been revoked by then.
     pub(crate) generation: u64,
 }

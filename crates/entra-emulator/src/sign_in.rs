@@ -12,9 +12,10 @@ use time::OffsetDateTime;
 use url::Url;
 
 use crate::access_token::issuer_v2;
+use crate::client::Client;
 use crate::fault::Outage;
 use crate::form::Form;
-use crate::keys::SigningKey;
+use crate::key_ring::KeyEndpoint;
 use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
 use crate::sessions::Sessions;
@@ -53,10 +54,13 @@ impl SignIn<'_> {
         match segments.as_slice() {
             ["common", "discovery", "instance"] if get => self.instance(request),
             [tenant, "v2.0", ".well-known", "openid-configuration"] if get => {
-                self.configuration(tenant)
+                self.configuration(tenant, app_id(request).as_deref())
             }
-            [tenant, "discovery", "v2.0", "keys"] | [tenant, "discovery", "keys"] if get => {
-                self.keys(tenant)
+            [tenant, "discovery", "v2.0", "keys"] if get => {
+                self.keys(tenant, true, app_id(request).as_deref())
+            }
+            [tenant, "discovery", "keys"] if get => {
+                self.keys(tenant, false, app_id(request).as_deref())
             }
             [tenant, "oauth2", "v2.0", "token"] if post => {
                 return self.token_call(tenant).answer(request);
@@ -107,22 +111,28 @@ impl SignIn<'_> {
         })))
     }
 
-    fn configuration(&self, segment: &str) -> Result<Response<Bytes>, Refusal> {
+    fn configuration(
+        &self,
+        segment: &str,
+        app_id: Option<&str>,
+    ) -> Result<Response<Bytes>, Refusal> {
         let (tenant, issuer_tenant) = self.tenant_of(segment)?;
+        self.check_app(app_id)?;
         let origin = self.origin;
-        let issuer = issuer_v2(origin, issuer_tenant);
         let host = self.authority_host();
+        let own_keys = app_id.map(|app_id| ["?appid=", app_id].concat());
+        let own_keys = own_keys.unwrap_or_default();
         let mut document = json!({
             "token_endpoint": format!("{origin}{tenant}/oauth2/v2.0/token"),
             "token_endpoint_auth_methods_supported":
                 ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-            "jwks_uri": format!("{origin}{tenant}/discovery/v2.0/keys"),
+            "jwks_uri": format!("{origin}{tenant}/discovery/v2.0/keys{own_keys}"),
             "response_modes_supported": ["query", "fragment", "form_post"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
-            "issuer": issuer,
+            "issuer": issuer_v2(origin, issuer_tenant),
             "request_uri_parameter_supported": false,
             "userinfo_endpoint": format!("{origin}oidc/userinfo"),
             "authorization_endpoint": format!("{origin}{tenant}/oauth2/v2.0/authorize"),
@@ -131,6 +141,7 @@ impl SignIn<'_> {
             "frontchannel_logout_supported": true,
             "end_session_endpoint": format!("{origin}{tenant}/oauth2/v2.0/logout"),
             "claims_supported": CLAIMS,
+            "kerberos_endpoint": format!("{origin}{tenant}/kerberos"),
             "tenant_region_scope": null,
             "cloud_instance_name": host,
             "cloud_graph_host_name": host,
@@ -144,16 +155,33 @@ impl SignIn<'_> {
         Ok(json_response(&document))
     }
 
-    fn keys(&self, segment: &str) -> Result<Response<Bytes>, Refusal> {
-        let (_, issuer_tenant) = self.tenant_of(segment)?;
-        let issuer = issuer_v2(self.origin, issuer_tenant);
-        let mut key = SigningKey::shared().jwk(&issuer);
-        set(
-            &mut key,
-            "cloud_instance_name",
-            json!(self.authority_host()),
+    fn keys(
+        &self,
+        segment: &str,
+        is_version_2: bool,
+        app_id: Option<&str>,
+    ) -> Result<Response<Bytes>, Refusal> {
+        let (endpoint, tenant) = self.tenant_of(segment)?;
+        self.check_app(app_id)?;
+        let set = self.tenant.keys.set(
+            &KeyEndpoint {
+                origin: self.origin,
+                tenant,
+                cloud_instance: &self.authority_host(),
+                is_shared: endpoint != tenant,
+                is_version_2,
+                app_id,
+            },
+            self.now,
         );
-        Ok(json_response(&json!({"keys": [key]})))
+        Ok(json_response(&set))
+    }
+
+    fn check_app(&self, app_id: Option<&str>) -> Result<(), Refusal> {
+        match app_id {
+            Some(app_id) => Client::find(self.tenant, app_id, self.now).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// The segment that the endpoints of an authority carry, and the one in its issuer.
@@ -202,6 +230,14 @@ fn finish(
     let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(origin, &ids, now));
     stamp(&mut answer, request, &ids);
     answer
+}
+
+/// The application whose own keys are asked for (Microsoft Learn, "Access tokens in the Microsoft
+/// identity platform": custom signing keys).
+fn app_id(request: &Request<Bytes>) -> Option<String> {
+    url::form_urlencoded::parse(request.uri().query()?.as_bytes())
+        .find(|(name, _)| name == "appid")
+        .map(|(_, value)| value.to_lowercase())
 }
 
 fn set(document: &mut Value, name: &str, value: Value) {

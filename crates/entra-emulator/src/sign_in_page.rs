@@ -21,7 +21,7 @@ use crate::page::{self, FormPage};
 use crate::refusal::{Refusal, RequestIds};
 use crate::sessions::BrowserSession;
 use crate::sign_in::SignIn;
-use crate::tenant::{Kind, text_of};
+use crate::tenant::{Kind, Tenant, text_of};
 
 /// A request of a browser.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ impl SignIn<'_> {
         let answer = match segments.get(1..)? {
             ["oauth2", "v2.0", "authorize"] => self.authorize(&call),
             ["login"] if is_post => self.login(&call),
+            ["mfa"] if is_post => self.second_factor(&call),
             ["consent"] if is_post => self.consent(&call),
             ["oauth2", "v2.0", "logout"] => Ok(self.logout(&call)),
             ["oauth2", "deviceauth"] if is_post => Ok(self.enter_device_code(&call)),
@@ -107,7 +108,7 @@ impl SignIn<'_> {
                 let parameters = self
                     .grant(request, session)
                     .map_err(|refusal| Denial::Replied(refusal, request.reply.clone()))?;
-                Ok(reply(&request.reply, parameters))
+                Ok(reply(self.tenant, &request.reply, parameters))
             }
             (Step::Consent(consents), Some((cookie, session))) => {
                 let user = self.tenant.current(Kind::User, &session.user_id);
@@ -116,6 +117,12 @@ impl SignIn<'_> {
                 let client = client.map_or("", |client| client.name());
                 Ok(consent_page(call, raw, cookie, (name, client), &consents))
             }
+            (Step::SecondFactor { is_first }, Some((cookie, _))) => Ok(second_factor_page(
+                call.segment,
+                (cookie, raw),
+                is_first,
+                None,
+            )),
             _ => Ok(self.sign_in_page(call, raw, request, None)),
         }
     }
@@ -154,6 +161,43 @@ impl SignIn<'_> {
         let answer = self.proceed(call, raw, &request, Some(&session), interaction);
         let answer = answer.unwrap_or_else(|denial| self.deny(denial, call));
         Ok(with_cookie(answer, &cookie))
+    }
+
+    /// The form with the code of the second factor came back. Its mark proves what that of consent
+    /// does.
+    fn second_factor(&mut self, call: &BrowserCall<'_>) -> Result<Response<Bytes>, Denial> {
+        let raw = call.form.get("request").unwrap_or_default();
+        let parameters = Form::parse(raw.as_bytes());
+        let request =
+            AuthorizationRequest::parse(self.tenant, call.segment, &parameters, self.now)?;
+        let session = call
+            .session
+            .as_ref()
+            .filter(|(cookie, _)| call.form.get("canary") == Some(&canary(cookie, raw)));
+        let Some((cookie, session)) = session else {
+            return Ok(self.sign_in_page(call, raw, &request, None));
+        };
+        if call.form.get("action") == Some("cancel") {
+            return Err(Denial::Replied(Refusal::consent_declined(), request.reply));
+        }
+        let code = second_factor_code(cookie, raw);
+        if call.form.get("otc").map(str::trim) != Some(&code) {
+            let problem = Refusal::wrong_second_factor().description(&call.ids, self.now);
+            let is_first = call.form.get("first") == Some("1");
+            let page = second_factor_page(call.segment, (cookie, raw), is_first, Some(problem));
+            return Ok(page);
+        }
+        let mut session = session.clone();
+        self.confirm_second_factor(&mut session);
+        if let Some(known) = self.sessions.open().browsers.find_mut(cookie) {
+            known.value = session.clone();
+        }
+        let interaction = Interaction {
+            is_fresh: true,
+            has_consented: false,
+        };
+        let session = (cookie.clone(), session);
+        self.proceed(call, raw, &request, Some(&session), interaction)
     }
 
     /// The form about consent came back. Its mark proves that this browser was shown it for this
@@ -202,7 +246,7 @@ impl SignIn<'_> {
                     mode: ResponseMode::Query,
                     state: call.form.get("state").map(str::to_owned),
                 };
-                reply.redirect(Parameters::new())
+                reply.return_only()
             })
             .map_or_else(
                 || {
@@ -269,7 +313,8 @@ impl SignIn<'_> {
     fn deny(&self, denial: Denial, call: &BrowserCall<'_>) -> Response<Bytes> {
         match denial {
             Denial::Replied(refusal, to) => {
-                reply(&to, refusal.parameters(self.origin, &call.ids, self.now))
+                let parameters = refusal.parameters(self.origin, &call.ids, self.now);
+                reply(self.tenant, &to, parameters)
             }
             Denial::Shown(refusal) => {
                 let text = [
@@ -317,6 +362,7 @@ impl SignIn<'_> {
                 ("Password", "passwd", "password", String::new()),
             ],
             buttons,
+            output: None,
         }
         .answer()
     }
@@ -345,8 +391,50 @@ fn consent_page(
         hidden: vec![("request", raw.to_owned()), ("canary", canary(cookie, raw))],
         fields: Vec::new(),
         buttons: vec![("Accept", "accept"), ("Cancel", "cancel")],
+        output: None,
     }
     .answer()
+}
+
+/// The code is shown where the phone would be.
+fn second_factor_page(
+    segment: &str,
+    (cookie, raw): (&str, &str),
+    is_first: bool,
+    problem: Option<String>,
+) -> Response<Bytes> {
+    let title = if is_first {
+        "Keep your account secure"
+    } else {
+        "Verify your identity"
+    };
+    FormPage {
+        title,
+        problem,
+        text: vec!["Enter the code that your phone shows.".to_owned()],
+        action: format!("/{segment}/mfa"),
+        hidden: vec![
+            ("request", raw.to_owned()),
+            ("canary", canary(cookie, raw)),
+            ("first", u8::from(is_first).to_string()),
+        ],
+        fields: vec![("Code", "otc", "text", String::new())],
+        buttons: vec![("Verify", "next"), ("Cancel", "cancel")],
+        output: Some(second_factor_code(cookie, raw)),
+    }
+    .answer()
+}
+
+/// Six digits that follow from the browser and the request.
+fn second_factor_code(cookie: &str, raw: &str) -> String {
+    let text = ["second factor", cookie, raw].join("\n");
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let number = hash
+        .as_ref()
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{:06}", number % 1_000_000)
 }
 
 fn device_page(call: &BrowserCall<'_>, problem: Option<String>) -> Response<Bytes> {
@@ -363,13 +451,14 @@ fn device_page(call: &BrowserCall<'_>, problem: Option<String>) -> Response<Byte
             ("Password", "passwd", "password", String::new()),
         ],
         buttons: vec![("Sign in", "next"), ("Decline", "cancel")],
+        output: None,
     }
     .answer()
 }
 
 /// Sends the browser back to the client.
-fn reply(to: &ReplyTo, parameters: Parameters) -> Response<Bytes> {
-    let Some(redirect) = to.redirect(parameters) else {
+fn reply(tenant: &Tenant, to: &ReplyTo, parameters: Parameters) -> Response<Bytes> {
+    let Some(redirect) = to.answer(tenant, parameters) else {
         let text = "The redirect URI cannot be used.".to_owned();
         return page::message(StatusCode::BAD_REQUEST, "Sign in to your account", &[text]);
     };

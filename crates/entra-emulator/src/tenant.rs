@@ -23,6 +23,9 @@ use link::Links;
 pub(crate) use replication::{Glance, Replication, Row};
 pub(crate) use sign_in::{FEDERATED_CREDENTIALS, GRAPH_APP_ID, SecretCheck, TOKEN_EXCHANGE_APP_ID};
 
+use crate::conditional_access::Policies;
+use crate::forge::Forgeries;
+use crate::key_ring::KeyRing;
 use crate::revocation::Revocations;
 
 /// An object of the directory in the shape of Microsoft Graph v1.0.
@@ -48,6 +51,12 @@ pub(crate) struct Tenant {
     revocations: HashMap<String, (u64, OffsetDateTime)>,
     /// When access tokens were revoked: `revocation.rs`.
     pub(crate) access_revocations: Revocations,
+    /// What the tenant signs with.
+    pub(crate) keys: KeyRing,
+    /// What Conditional Access asks for.
+    pub(crate) policies: Policies,
+    /// What a test changes in tokens and answers.
+    pub(crate) forgeries: Forgeries,
 }
 
 /// The types of object that the directory holds.

@@ -80,7 +80,7 @@ impl SignIn<'_> {
             Ok(redirect) => redirect.ok_or(SignInError::NotAuthorizeUrl),
             Err(Denial::Shown(refusal)) => Err(refused(&refusal)),
             Err(Denial::Replied(refusal, reply)) => reply
-                .redirect(refusal.parameters(self.origin, &ids, self.now))
+                .answer(self.tenant, refusal.parameters(self.origin, &ids, self.now))
                 .ok_or_else(|| refused(&refusal)),
         }
     }
@@ -91,24 +91,32 @@ impl SignIn<'_> {
         request: &AuthorizationRequest,
         user_id: &str,
     ) -> Result<Option<Redirect>, Denial> {
-        let session = self.new_session(user_id);
+        let mut session = self.new_session(user_id);
         let mut interaction = Interaction {
             is_fresh: true,
             has_consented: false,
         };
-        if let Step::Consent(consents) = self.next_step(request, Some(&session), interaction)? {
-            self.accept(&request.app_id, user_id, &consents);
-            interaction.has_consented = true;
-            self.next_step(request, Some(&session), interaction)?;
+        loop {
+            match self.next_step(request, Some(&session), interaction)? {
+                Step::SecondFactor { .. } if session.second_factor.is_none() => {
+                    self.confirm_second_factor(&mut session);
+                }
+                Step::Consent(consents) if !interaction.has_consented => {
+                    self.accept(&request.app_id, user_id, &consents);
+                    interaction.has_consented = true;
+                }
+                _ => break,
+            }
         }
         let parameters = self
             .grant(request, &session)
             .map_err(|refusal| Denial::Replied(refusal, request.reply.clone()))?;
-        Ok(request.reply.redirect(parameters))
+        Ok(request.reply.answer(self.tenant, parameters))
     }
 
     fn approve(&mut self, user_code: &str, name: &str) -> Result<(), SignInError> {
-        let session = self.new_session(&self.user_id(name)?);
+        let mut session = self.new_session(&self.user_id(name)?);
+        self.confirm_second_factor(&mut session);
         match self.approve_device(user_code, &session) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SignInError::NoSuchDevice),

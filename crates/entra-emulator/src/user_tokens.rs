@@ -10,12 +10,13 @@ use crate::claims_request::ClaimsRequest;
 use crate::client::{Client, Platform};
 use crate::consent::{Consent, is_graph};
 use crate::delegated_token::DelegatedToken;
+use crate::forge::IdTokenEndpoint;
 use crate::form::Form;
 use crate::id_token::IdToken;
 use crate::refusal::Refusal;
 use crate::scope::{ResourceScopes, ScopeRequest};
 use crate::sessions::UserGrant;
-use crate::tenant::{Kind, Object};
+use crate::tenant::{Kind, Object, text_of};
 use crate::token::{Issued, TokenCall, json_response};
 
 /// A grant that was verified, and what the client wants for it.
@@ -83,6 +84,11 @@ impl TokenCall<'_> {
         if !consent.missing.is_empty() {
             return Err(Refusal::consent_missing(client.app_id(), client.name()));
         }
+        let targets = [client.app_id(), text_of(consent.resource, "appId")];
+        let targets = targets.into_iter().chain(grant.claims.contexts());
+        if let Some(unmet) = self.tenant.unmet(&grant.session, targets) {
+            return Err(Refusal::policy(&unmet));
+        }
         let access_token = DelegatedToken {
             client,
             resource: consent.resource,
@@ -105,6 +111,7 @@ impl TokenCall<'_> {
                 grant: &grant,
                 scope,
                 code: None,
+                endpoint: IdTokenEndpoint::Token,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             body.insert("id_token".to_owned(), json!(id_token));

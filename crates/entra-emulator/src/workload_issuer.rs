@@ -122,14 +122,12 @@ fn configuration(origin: &Url) -> Value {
 }
 
 fn keys() -> Value {
-    let mut key = SigningKey::of_cluster().jwk("");
-    if let Some(key) = key.as_object_mut() {
-        // Kubernetes publishes bare keys.
-        for name in ["issuer", "x5c", "x5t"] {
-            key.remove(name);
-        }
-        key.insert("alg".to_owned(), json!("RS256"));
+    let mut key = SigningKey::of_cluster().jwk();
+    // Kubernetes publishes bare keys.
+    for name in ["x5c", "x5t"] {
+        key.remove(name);
     }
+    key.insert("alg".to_owned(), json!("RS256"));
     json!({"keys": [key]})
 }
 

@@ -48,23 +48,6 @@ fn the_configuration_for_several_tenants_has_a_placeholder_in_its_issuer() {
 }
 
 #[test]
-fn the_key_set_holds_one_rsa_key_with_its_certificate() {
-    let emulator = emulator();
-    let path = format!("/{}/discovery/v2.0/keys", emulator.tenant_id());
-    let set = json(&get(&emulator, &path));
-    let keys = set["keys"].as_array().unwrap();
-    assert_eq!(keys.len(), 1);
-    let key = &keys[0];
-    assert_eq!(key["kty"], "RSA");
-    assert_eq!(key["use"], "sig");
-    assert_eq!(key["e"], "AQAB");
-    assert_eq!(key["kid"], key["x5t"]);
-    assert_eq!(key["x5c"].as_array().unwrap().len(), 1);
-    let issuer = format!("https://localhost:8443/{}/v2.0", emulator.tenant_id());
-    assert_eq!(key["issuer"], issuer);
-}
-
-#[test]
 fn instance_discovery_knows_this_host_and_no_other() {
     let emulator = emulator();
     let ask = |endpoint: &str| {

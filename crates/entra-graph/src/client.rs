@@ -51,10 +51,12 @@ impl GraphClient {
             .graph_url()
             .join(VERSION)
             .unwrap_or_else(|_| cloud.graph_url().clone());
+        // Until the identity is known, nobody else shares this client's limit.
+        let unknown = Uuid::new_v4().to_string();
         Self(Arc::new(Inner {
             token_request: TokenRequest::new([cloud.graph_scope()]),
-            // Until the identity is known, nobody else shares this client's limit.
-            scope: Arc::new(throttle_scope(&base, "", &Uuid::new_v4().to_string())),
+            scope: Arc::new(throttle_scope(&base, "", &unknown)),
+            client: unknown,
             cloud: cloud.clone(),
             base,
             credential,
@@ -70,7 +72,19 @@ impl GraphClient {
     #[must_use]
     pub fn with_identity(self, tenant: TenantId, client: ClientId) -> Self {
         self.map(|inner| {
-            let scope = throttle_scope(&inner.base, &tenant.to_string(), &client.to_string());
+            inner.client = client.to_string();
+            let scope = throttle_scope(&inner.base, &tenant.to_string(), &inner.client);
+            inner.scope = Arc::new(scope);
+        })
+    }
+
+    /// Calls in another tenant: tokens are asked for there, and its throttling is its own. The
+    /// credential decides whether it may ([`AllowedTenants`](entra_core::AllowedTenants)).
+    #[must_use]
+    pub fn in_tenant(self, tenant: TenantId) -> Self {
+        self.map(|inner| {
+            inner.token_request = inner.token_request.clone().in_tenant(tenant);
+            let scope = throttle_scope(&inner.base, &tenant.to_string(), &inner.client);
             inner.scope = Arc::new(scope);
         })
     }
@@ -386,6 +400,8 @@ struct Inner {
     token_request: TokenRequest,
     pipeline: Pipeline,
     scope: Arc<ThrottleScope>,
+    /// Whose limit it is within a tenant.
+    client: String,
     body_limit: usize,
     replication: Replication,
     locks: Arc<WriteLocks>,

@@ -171,6 +171,8 @@ codes! {
     KeyNotUpdatable = "KeyNotUpdatable",
     /// The listing took too long; it must start again.
     ExpiredPageToken = "Directory_ExpiredPageToken",
+    /// There are more results than one answer may hold.
+    ResultSizeLimitExceeded = "Directory_ResultSizeLimitExceeded",
     /// The delta token is unknown; synchronise from the start.
     SyncStateNotFound = "syncStateNotFound",
     /// The delta token is too old; synchronise from the start.

@@ -49,6 +49,7 @@
 //! | grant admin consent | [`Consent`] |
 //! | renew the app's own credentials before they end | [`Rotation`] |
 //! | see what a tenant's policy allows | [`Policies`] |
+//! | read the groups that a token left out | [`GraphGroups`] |
 //! | send twenty requests in one | [`Batch`] |
 //! | wait until what was made is visible everywhere | [`RecentlyCreated`] |
 //!
@@ -91,7 +92,9 @@ mod directory_object;
 mod domain;
 mod error;
 mod graph_error;
+mod graph_groups;
 mod group;
+mod group_cache;
 mod iso_duration;
 mod key_proof;
 mod open_enum;
@@ -130,6 +133,7 @@ pub use directory_object::DirectoryObject;
 pub use domain::{AuthenticationType, Domain, Domains};
 pub use error::{Error, Malformation, MalformedAnswer, Position};
 pub use graph_error::{ErrorDetail, GraphError, GraphErrorCode};
+pub use graph_groups::GraphGroups;
 pub use group::{Group, Groups};
 pub use iso_duration::{IsoDuration, IsoDurationError};
 pub use key_proof::KeyProof;

@@ -1,11 +1,12 @@
 //! Users.
 
 use entra_core::ObjectId;
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 use time::OffsetDateTime;
 
-use crate::client::Route;
+use crate::client::{Request, Route};
 use crate::open_enum::open_enum;
 use crate::{DirectoryObject, Error, GraphClient, Group, Pages, Query, Removed};
 
@@ -115,6 +116,30 @@ impl Users<'_> {
             .list(MEMBER_OF, &path.as_segments(), &Query::new())
     }
 
+    /// The ids of all groups, directory roles and administrative units that the user belongs to,
+    /// through other groups as well; or of the security groups among them alone.
+    ///
+    /// Graph tells up to 11,000 of them, and refuses with
+    /// [`ResultSizeLimitExceeded`](crate::GraphErrorCode::ResultSizeLimitExceeded) where there are more
+    /// (Microsoft Learn, "directoryObject: getMemberObjects").
+    pub async fn member_objects(
+        &self,
+        user: &str,
+        security_enabled_only: bool,
+    ) -> Result<Vec<ObjectId>, Error> {
+        let path = path(user, Some("getMemberObjects"));
+        let url = self.client.url(&path.as_segments())?;
+        let asked = MemberObjects {
+            security_enabled_only,
+        };
+        // It reads, so it may be asked twice.
+        let request = Request::new(Method::POST, MEMBER_OBJECTS, url)
+            .with_json(&asked)?
+            .idempotent();
+        let found: Ids = self.client.send(request).await?.json()?;
+        Ok(found.value)
+    }
+
     /// All groups that the user belongs to, through other groups as well.
     pub fn transitive_groups(&self, user: &str) -> Pages<Group> {
         let mut path = path(user, Some("transitiveMemberOf"));
@@ -126,6 +151,17 @@ impl Users<'_> {
         self.client
             .list(TRANSITIVE_MEMBER_OF, &path.as_segments(), &query)
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberObjects {
+    security_enabled_only: bool,
+}
+
+#[derive(Deserialize)]
+struct Ids {
+    value: Vec<ObjectId>,
 }
 
 /// Path segments. A name that starts with `$` stands in parentheses (Microsoft Learn, "Get a
@@ -151,6 +187,10 @@ fn path(user: &str, relationship: Option<&str>) -> UserPath {
 const LIST: Route = Route::new("GET /users", "User.Read.All");
 const GET: Route = Route::new("GET /users/{id}", "User.Read.All");
 const MEMBER_OF: Route = Route::new("GET /users/{id}/memberOf", "GroupMember.Read.All");
+/// Microsoft Learn asks for `User.ReadBasic.All` beside it, or for `User.Read.All` instead; its
+/// permission table for this one alone.
+const MEMBER_OBJECTS: Route =
+    Route::new("POST /users/{id}/getMemberObjects", "GroupMember.Read.All");
 const TRANSITIVE_MEMBER_OF: Route =
     Route::new("GET /users/{id}/transitiveMemberOf", "GroupMember.Read.All");
 

@@ -1,6 +1,6 @@
 //! Who may sign users in: which tenants of Entra, an External ID tenant, or another provider.
 
-use entra_core::{Cloud, JwtAlgorithm, Tenant, TenantId};
+use entra_core::{ClientId, Cloud, JwtAlgorithm, JwtRules, Tenant, TenantId};
 use url::Url;
 
 use crate::OptionsError;
@@ -183,10 +183,6 @@ impl Authority {
         &self.kind
     }
 
-    pub(crate) fn takes_v1_tokens(&self) -> bool {
-        self.v1_tokens
-    }
-
     /// Where the configuration is published (OpenID Connect Discovery 1.0, section 4).
     pub(crate) fn openid_configuration(&self, client_id: &str) -> Result<Url, OptionsError> {
         let mut url = match &self.kind {
@@ -206,6 +202,37 @@ impl Authority {
             url.query_pairs_mut().append_pair("appid", client_id);
         }
         Ok(url)
+    }
+
+    /// The client id as it stands in tokens: a GUID in lower case for Entra, any text for others.
+    pub(crate) fn client_id(&self, text: &str) -> Result<String, OptionsError> {
+        match &self.kind {
+            Kind::Entra { .. } | Kind::ExternalId { .. } => {
+                let id: ClientId = text.parse().map_err(OptionsError::ClientId)?;
+                Ok(id.to_string())
+            }
+            Kind::Generic(_) if text.is_empty() || text.contains(char::is_control) => {
+                Err(OptionsError::ClientIdText)
+            }
+            Kind::Generic(_) => Ok(text.to_owned()),
+        }
+    }
+
+    /// Which tokens are read at all.
+    pub(crate) fn jwt_rules(&self) -> JwtRules {
+        JwtRules::new().with_algorithms(self.algorithms())
+    }
+
+    /// How the keys of its cloud name it, where it is one of Microsoft's: the host of its login
+    /// without `login.`, as the configurations of the three clouds say (`cloud_instance_name`).
+    pub(crate) fn cloud_instance_name(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Entra { cloud, .. } => {
+                let name = cloud.login_url().host_str()?.strip_prefix("login.")?;
+                Some(name.to_owned())
+            }
+            Kind::ExternalId { .. } | Kind::Generic(_) => None,
+        }
     }
 
     /// The algorithms with which it may sign.

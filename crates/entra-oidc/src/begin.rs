@@ -168,11 +168,8 @@ impl Begin {
     fn acrs(&self) -> Option<Value> {
         match self.auth_contexts.as_slice() {
             [] => None,
-            [one] => Some(json!({"essential": true, "value": one.as_str()})),
-            several => {
-                let values: Vec<_> = several.iter().map(AuthContext::as_str).collect();
-                Some(json!({"essential": true, "values": values}))
-            }
+            [one] => Some(json!({"essential": true, "value": one})),
+            several => Some(json!({"essential": true, "values": several})),
         }
     }
 

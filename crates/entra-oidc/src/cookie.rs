@@ -66,6 +66,12 @@ impl Cookies {
         found.next().map(|(_, value)| value.as_str())
     }
 
+    /// The cookie of this name, with or without `__Host-`.
+    pub(crate) fn either(&self, name: &str) -> Option<&str> {
+        let host = self.get(&format!("{HOST}{name}"));
+        host.or_else(|| self.get(name))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

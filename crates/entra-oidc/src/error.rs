@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use entra_core::{
-    AccountId, IdError, JwksError, OneTimeError, ProvisionerError, SealError, UserProfile,
-};
+use entra_core::{IdError, JwksError, LinkOffer, OneTimeError, ProvisionerError, SealError};
 use http::StatusCode;
 
 use crate::{
@@ -83,19 +81,9 @@ pub enum Error {
         reason: String,
     },
     /// The product has an account that looks like this user's and was never linked: its owner or
-    /// an administrator has to agree first.
+    /// an administrator has to agree first, by this offer. Nobody is signed in.
     #[error("an account like this exists and has to be linked first")]
-    LinkRequired(Box<LinkRequired>),
-}
-
-/// A user who signed in, and an account that may be theirs. Nobody is signed in to it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkRequired {
-    /// Who signed in.
-    pub user: UserProfile,
-    /// The account of the product that was there before.
-    pub account: AccountId,
+    LinkRequired(Box<LinkOffer>),
 }
 
 impl Error {
@@ -257,6 +245,10 @@ pub enum OptionsError {
     /// The redirect URI cannot be one.
     #[error(transparent)]
     RedirectUri(#[from] RedirectUriError),
+    /// The authority is known by a domain, or by its sign-in address: its issuer is known once it
+    /// was asked.
+    #[error("the authority has to be asked for its issuer first")]
+    NotResolved,
     /// The name of a profile becomes part of cookies and paths.
     #[error("the name of a profile has 1 to 64 of a-z, 0-9, hyphen and underscore")]
     ProfileName,
@@ -285,9 +277,13 @@ pub enum OptionsError {
     /// A proposed account and the page that asks for one exclude each other.
     #[error("prompt=select_account and a login hint exclude each other")]
     HintWithSelectAccount,
-    /// Two profiles have one name, or share what must lead to one of them alone.
-    #[error("two profiles share a name, a domain or a host")]
+    /// Two profiles share what must lead to one of them alone.
+    #[error("two profiles share a domain or a host")]
     ProfileTaken,
+    /// Two profiles share a redirect URI at which their answers cannot be told apart (RFC 9700
+    /// 4.4): they are no profiles of one Entra cloud, and not both name themselves in the answer.
+    #[error("two profiles share a redirect URI at which their answers cannot be told apart")]
+    SharedRedirectUri,
     /// An API accepts tokens for itself alone, so it has a name at least.
     #[error("an API has an audience at least, and none is empty")]
     Audience,

@@ -76,6 +76,22 @@ impl IssuerRule {
         }
     }
 
+    /// Whether it is an issuer of version 1.0 of the same cloud, which is not accepted.
+    pub(crate) fn is_v1(&self, issuer: &str) -> bool {
+        match &self.form {
+            Form::Exact(_) => false,
+            Form::Template(template) => template.read(issuer, &template.v1, "/").is_some(),
+        }
+    }
+
+    /// What a key for the tenant should say of its issuer.
+    pub(crate) fn expected_key_issuer(&self, tenant: Option<TenantId>) -> String {
+        match (&self.form, tenant) {
+            (Form::Template(template), Some(tenant)) => template.issuer(&tenant.to_string()),
+            _ => self.expected_configuration(),
+        }
+    }
+
     /// Reads a token's issuer: which form it is of, and which tenant it names.
     pub(crate) fn read(&self, issuer: &str) -> Option<FoundIssuer> {
         match &self.form {

@@ -1,14 +1,19 @@
 //! OpenID Connect login with Microsoft Entra ID, and protection of a product's own API.
 
+mod auth_context;
 mod authority;
 #[cfg(feature = "axum")]
 mod axum;
+mod back_channel;
 mod begin;
 mod callback;
 mod callback_refusal;
+mod claims;
 mod cookie;
+mod doctor;
 mod error;
 mod generic_client;
+mod id_token;
 mod id_token_refusal;
 mod issuer;
 mod login;
@@ -16,6 +21,7 @@ mod logout;
 mod memory_session_store;
 mod options;
 mod profile_name;
+mod profiles;
 mod provider;
 mod provider_error;
 mod redirect_uri;
@@ -24,24 +30,33 @@ mod relying_party;
 mod return_to;
 mod session;
 mod sessions;
+mod token_checks;
+mod token_keys;
+mod token_refusal;
 mod transaction;
+mod user;
 mod user_info;
+mod verified_id_token;
 
+pub use auth_context::AuthContext;
 pub use authority::Authority;
 #[cfg(feature = "axum")]
 pub use self::axum::{
     Challenge, LoginFailure, MaybeSignedIn, Renewal, SignInRequired, SignedIn, WebLogin,
 };
+pub use back_channel::BackChannelLogout;
 pub use begin::{Begin, Begun, PendingLogin, Prompt};
 pub use callback::Callback;
 pub use callback_refusal::CallbackRefusal;
-pub use error::{DiscoveryError, Error, LinkRequired, OptionsError};
+pub use error::{DiscoveryError, Error, OptionsError};
+pub use id_token::{ExpectedLogin, ExpectedNonce, IdTokenRules, IdTokenValidator};
 pub use id_token_refusal::IdTokenRefusal;
 pub use login::{EntraLogin, FailedLogin, Login};
 pub use logout::{LogoutBegun, LogoutFinished, LogoutRefusal, front_channel_response};
 pub use memory_session_store::MemorySessionStore;
 pub use options::LoginOptions;
 pub use profile_name::ProfileName;
+pub use profiles::{Profile, Profiles};
 pub use provider_error::ProviderError;
 pub use redirect_uri::{Platform, RedirectUri, RedirectUriError};
 pub use refresh::{RefreshRefusal, Renewed};
@@ -49,6 +64,7 @@ pub use relying_party::Tokens;
 pub use return_to::{ReturnTo, ReturnToRefusal};
 pub use session::{Session, SessionName, SessionStore, SessionStoreError};
 pub use sessions::{SessionError, Sessions};
+pub use token_refusal::{Stage, TokenRefusal};
+pub use user::User;
 pub use user_info::{UserInfo, UserInfoRefusal};
-mod val_stub;
-pub use val_stub::*;
+pub use verified_id_token::VerifiedIdToken;

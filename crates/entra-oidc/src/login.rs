@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entra_core::{
-    ConfidentialClient, Groups, MemoryOneTimeStore, OneTimeKey, OneTimeStore, Pipeline, Pkce,
-    Provisioned, Secret,
+    ConfidentialClient, Groups, LinkOffer, MemoryOneTimeStore, OneTimeKey, OneTimeStore, Pipeline,
+    Pkce, Provisioned, Secret,
 };
 use http::HeaderValue;
 use time::OffsetDateTime;
@@ -14,7 +14,6 @@ use url::Url;
 
 use crate::callback::Answer;
 use crate::cookie::CookieKind;
-use crate::error::LinkRequired;
 use crate::options::{LoginOptions, ResponseMode};
 use crate::provider::{Provider, Published};
 use crate::relying_party::{RelyingParty, Tokens};
@@ -504,10 +503,8 @@ impl EntraLogin {
         match provisioned.map_err(|error| Error::Provisioner(Arc::new(error)))? {
             Provisioned::Refused { reason } => Err(Error::AccountRefused { reason }),
             Provisioned::LinkRequired(account) => {
-                Err(Error::LinkRequired(Box::new(LinkRequired {
-                    user: user.profile().clone(),
-                    account,
-                })))
+                let offer = LinkOffer::new(user.profile().clone(), account, self.now());
+                Err(Error::LinkRequired(Box::new(offer.map_err(Error::Token)?)))
             }
             done => Ok(Some(done)),
         }
@@ -599,6 +596,16 @@ impl FailedLogin {
     }
 }
 
+/// A login that found no profile leaves the cookies as they are.
+impl From<Error> for FailedLogin {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            set_cookies: Vec::new(),
+        }
+    }
+}
+
 fn check_state(pending: &Transaction<'_>, state: &str) -> Result<(), CallbackRefusal> {
     // In a time that depends on the lengths alone.
     if Secret::new(&*pending.state) != Secret::new(state) {
@@ -630,12 +637,9 @@ fn code_of(answer: &Answer) -> Result<&str, Error> {
 
 fn expected_login<'a>(pending: &'a Transaction<'a>) -> ExpectedLogin<'a> {
     ExpectedLogin {
-        nonce: ExpectedNonce::Is(&pending.nonce),
-        code: None,
-        access_token: None,
-        state: None,
         max_age: pending.max_age.map(Duration::from_secs),
         auth_contexts: &pending.auth_contexts,
+        ..ExpectedLogin::new(ExpectedNonce::Is(&pending.nonce))
     }
 }
 

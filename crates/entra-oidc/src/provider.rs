@@ -251,7 +251,7 @@ fn due(pipeline: &Pipeline, wait: Duration) -> u64 {
 }
 
 /// What a stranger wrote, short enough for a log.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 

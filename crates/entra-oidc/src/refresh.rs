@@ -36,14 +36,7 @@ impl EntraLogin {
                 tokens: renewed,
             });
         };
-        let expected = ExpectedLogin {
-            nonce: ExpectedNonce::NotExpected,
-            code: None,
-            access_token: None,
-            state: None,
-            max_age: None,
-            auth_contexts: &[],
-        };
+        let expected = ExpectedLogin::new(ExpectedNonce::NotCheckedOnRefresh);
         let validator = &self.0.validator;
         let token = validator
             .validate(token.expose(), &expected, self.now())
@@ -85,12 +78,10 @@ fn check_same(
     if token.issued_on() < user.issued_on() {
         return Err(RefreshRefusal::Older);
     }
-    match (token.nonce(), nonce) {
-        (Some(found), Some(expected)) if Secret::new(found) != *expected => {
-            Err(RefreshRefusal::Changed("nonce"))
-        }
-        _ => Ok(()),
+    if nonce.and_then(|nonce| token.has_nonce(nonce.expose())) == Some(false) {
+        return Err(RefreshRefusal::Changed("nonce"));
     }
+    Ok(())
 }
 
 /// Why a renewed session is refused (OpenID Connect Core 12.2).

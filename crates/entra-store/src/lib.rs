@@ -3,7 +3,7 @@
 //! # Redis
 //!
 //! Feature `redis`; `redis-tls` for `rediss://`. [`Redis`] is one connection,
-//! [`RedisTokenCache`] and [`RedisOneTimeStore`] are stores upon it.
+//! [`RedisTokenCache`], [`RedisOneTimeStore`] and [`RedisSessionIndex`] are stores upon it.
 //!
 //! ```no_run
 //! # #[cfg(feature = "redis")]
@@ -29,13 +29,13 @@
 //!
 //! No call takes longer than its timeout, and while Redis is down calls fail at once. A lost
 //! connection is replaced without anybody's help. A caller that gives up leaves its answer to
-//! nobody else. Where the one-time store cannot know, it refuses. Redis sees sealed tokens under
-//! hashed names, and no password is in any `Debug`, error or log line.
+//! nobody else. Where the one-time store cannot know, it refuses. Redis sees sealed tokens and a
+//! product's names of its sessions under hashed names, and no password is in any `Debug`, error or log line.
 //!
 //! | File | Follows | Checked by |
 //! |---|---|---|
 //! | `redis`, `redis/connection`, `redis/tls` | one deadline for a call, one attempt at a time | `tests/redis_outage.rs`, `tests/redis_server.rs` |
-//! | `redis/token_cache`, `redis/one_time_store` | the contracts of entra-core | `tests/redis_server.rs`, `tests/two_processes.rs` |
+//! | `redis/token_cache`, `redis/one_time_store`, `redis/session_index` | the contracts of entra-core | `tests/redis_server.rs`, `tests/two_processes.rs` |
 //! | `redis/options`, `redis/probe` | the configuration of Redis | beside the code |
 
 // Without the feature the guide names what is not there.
@@ -46,7 +46,8 @@ mod redis;
 
 #[cfg(feature = "redis")]
 pub use redis::{
-    Redis, RedisError, RedisOneTimeStore, RedisOptions, RedisOptionsError, RedisTokenCache,
+    Redis, RedisError, RedisOneTimeStore, RedisOptions, RedisOptionsError, RedisSessionIndex,
+    RedisTokenCache,
 };
 
 /// The README's example is compiled with the others.

@@ -5,6 +5,7 @@ mod error;
 mod one_time_store;
 mod options;
 mod probe;
+mod session_index;
 #[cfg(feature = "redis-tls")]
 mod tls;
 mod token_cache;
@@ -12,6 +13,7 @@ mod token_cache;
 pub use error::RedisError;
 pub use one_time_store::RedisOneTimeStore;
 pub use options::{RedisOptions, RedisOptionsError};
+pub use session_index::RedisSessionIndex;
 pub use token_cache::RedisTokenCache;
 
 use std::fmt;

@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use entra_core::{
     CacheName, Clock as _, Finding, MovableClock, OneTimeError, OneTimeKey, OneTimeStore, Outcome,
-    Probe, SystemClock, TokenCache, contract,
+    Probe, SessionIndex, SystemClock, TokenCache, contract,
 };
-use entra_store::{Redis, RedisError, RedisOneTimeStore, RedisOptions, RedisTokenCache};
+use entra_store::{
+    Redis, RedisError, RedisOneTimeStore, RedisOptions, RedisSessionIndex, RedisTokenCache,
+};
 use time::macros::datetime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +42,15 @@ async fn the_one_time_store_holds_the_contract_across_two_connections() {
     let nodes: [Arc<dyn OneTimeStore>; 2] = [Arc::new(one), Arc::new(other)];
     let [one, other] = &nodes;
     contract::one_time_store::all([one, other], &SystemClock).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis on 127.0.0.1:6379"]
+async fn the_index_of_sessions_holds_the_contract_across_two_connections() {
+    let [one, other] = two_nodes("sessions").map(|redis| RedisSessionIndex::new(&redis));
+    let nodes: [Arc<dyn SessionIndex>; 2] = [Arc::new(one), Arc::new(other)];
+    let [one, other] = &nodes;
+    contract::session_index::all([one, other], &SystemClock).await;
 }
 
 #[tokio::test]

@@ -34,6 +34,11 @@ impl ClockSkew {
                 "clocks may differ by five minutes at the most",
             ))
     }
+
+    /// The skew.
+    pub fn as_duration(self) -> time::Duration {
+        self.0
+    }
 }
 
 impl Default for ClockSkew {

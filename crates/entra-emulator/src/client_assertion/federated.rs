@@ -33,7 +33,7 @@ impl ClientAssertion<'_> {
     ) -> Result<(), Refusal> {
         let entra = issuer_v2(origin, tenant.id());
         self.match_credential(tenant, app_id, &entra, now)?;
-        self.verify_with(self.key(origin, &entra)?)?;
+        self.verify_with(self.key(tenant, origin, &entra)?)?;
         self.verify_time(now)
     }
 
@@ -93,26 +93,32 @@ impl ClientAssertion<'_> {
         Err(Refusal::no_federated_audience(&self.claims.aud.to_string()))
     }
 
-    /// The issuer's keys, of which each has one here. Only this tenant and its cluster can be
-    /// asked for theirs.
-    fn key(&self, origin: &Url, entra: &str) -> Result<&'static SigningKey, Refusal> {
-        match &self.claims.iss {
-            issuer if issuer == entra => Ok(SigningKey::shared()),
-            issuer if *issuer == workload_issuer::issuer(origin) => Ok(SigningKey::of_cluster()),
-            _ => Err(Refusal::issuer_unreachable()),
-        }
-    }
-
-    fn verify_with(&self, key: &SigningKey) -> Result<(), Refusal> {
+    /// The issuer's key of the name that the assertion gives. Only this tenant and its cluster can
+    /// be asked for theirs.
+    fn key(
+        &self,
+        tenant: &Tenant,
+        origin: &Url,
+        entra: &str,
+    ) -> Result<&'static SigningKey, Refusal> {
+        let issuer = &self.claims.iss;
+        let kid = self.header.kid.as_deref().unwrap_or_default();
+        let key = if issuer == entra {
+            tenant.keys.find(kid)
+        } else if *issuer == workload_issuer::issuer(origin) {
+            Some(SigningKey::of_cluster()).filter(|key| key.key_id() == kid)
+        } else {
+            return Err(Refusal::issuer_unreachable());
+        };
         if self.header.alg != "RS256" {
             return Err(Refusal::invalid_assertion(
                 "The algorithm of the signature is not supported.",
             ));
         }
-        let kid = self.header.kid.as_deref().unwrap_or_default();
-        if kid != key.key_id() {
-            return Err(Refusal::federated_key_not_found(kid, &self.claims.iss));
-        }
+        key.ok_or_else(|| Refusal::federated_key_not_found(kid, issuer))
+    }
+
+    fn verify_with(&self, key: &SigningKey) -> Result<(), Refusal> {
         if key.has_signed(self.message.as_bytes(), &self.signature) {
             Ok(())
         } else {

@@ -109,6 +109,15 @@ impl Refusal {
         )
     }
 
+    /// What was blocked is denied; everything else may be asked for again, and shown.
+    pub(crate) fn at_authorization_endpoint(self) -> Self {
+        let error = match self.code {
+            53003 => "access_denied",
+            _ => "interaction_required",
+        };
+        Self { error, ..self }
+    }
+
     /// The same refusal as a client learns of it that may show nothing.
     pub(crate) fn needing_interaction(self) -> Self {
         Self {

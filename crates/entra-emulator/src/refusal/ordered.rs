@@ -9,6 +9,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::Refusal;
+use crate::conditional_access::{Unmet, context_number};
 use crate::seed::derived_id;
 
 impl Refusal {
@@ -19,14 +20,45 @@ impl Refusal {
 
     /// The answer with this code; the texts name the tenant and the client of the request.
     pub(crate) fn ordered(code: u32, request: &Request<Bytes>) -> Option<Self> {
+        let app = client_id(request);
+        let [user, resource] = PLACEHOLDERS;
+        Self::of_row(
+            code,
+            &[
+                user,
+                resource,
+                ("{tenant}", tenant(request)),
+                ("{app}", &app),
+            ],
+        )
+    }
+
+    /// A policy of Conditional Access is not met.
+    pub(crate) fn policy(unmet: &Unmet) -> Self {
+        let refusal = Self::of_row(
+            unmet.requirement.code(),
+            &[("{resource}", unmet.target.as_str())],
+        );
+        let refusal = refusal.unwrap_or_else(|| Self::outage(StatusCode::SERVICE_UNAVAILABLE));
+        let wanted = match context_number(&unmet.target) {
+            Some(context) => WantedClaims::Context(context),
+            None => refusal.wanted,
+        };
+        Self { wanted, ..refusal }
+    }
+
+    /// `claims`: what a client has to ask for next time.
+    pub(crate) fn claims(&self) -> Option<String> {
+        self.wanted.request()
+    }
+
+    fn of_row(code: u32, placeholders: &[(&str, &str)]) -> Option<Self> {
         let row = row(code)?;
-        let text = PLACEHOLDERS
-            .into_iter()
+        let text = placeholders
+            .iter()
             .fold(row.text.to_owned(), |text, (name, value)| {
                 text.replace(name, value)
-            })
-            .replace("{tenant}", tenant(request))
-            .replace("{app}", &client_id(request));
+            });
         Some(Self {
             status: row.status,
             error: row.error,

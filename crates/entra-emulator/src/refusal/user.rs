@@ -217,6 +217,16 @@ impl Refusal {
         )
     }
 
+    /// Learn has the code; the text is this tenant's.
+    pub(crate) fn wrong_second_factor() -> Self {
+        Self::bad_request(
+            "invalid_grant",
+            500_121,
+            "Authentication failed during strong authentication request. The code is wrong."
+                .to_owned(),
+        )
+    }
+
     pub(crate) fn user_not_assigned(user: &str, app_id: &str, name: &str) -> Self {
         Self::bad_request(
             "invalid_grant",

@@ -12,6 +12,7 @@ mod batch;
 mod client;
 mod consent;
 mod fake;
+mod graph_groups;
 mod page;
 mod permission;
 mod replication;

@@ -164,8 +164,9 @@ fn refused_hint(code: &str) -> &'static str {
     match code {
         "OOM" => "Redis is full. Give it more memory, or its other users a Redis of their own.",
         "NOPERM" => {
-            "Allow the user in the access control list of Redis: GET, SET, DEL and INFO on keys \
-             with the prefix."
+            "Allow the user in the access control list of Redis, on keys with the prefix: GET, SET, \
+             DEL and INFO; for an index of sessions EVAL, TIME, EXISTS, RENAME, PEXPIRE, PEXPIREAT \
+             and the commands on sorted sets."
         }
         "MISCONF" => "Redis cannot write to its disk. Look at its log.",
         "MOVED" | "ASK" | "CLUSTERDOWN" => {

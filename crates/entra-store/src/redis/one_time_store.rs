@@ -94,7 +94,7 @@ impl OneTimeStore for RedisOneTimeStore {
 
 /// Rounded up: nothing is forgotten before its end. Redis refuses times beyond its own calendar,
 /// so nothing is remembered for longer than a thousand years.
-fn milliseconds(left: Duration) -> Option<u64> {
+pub(super) fn milliseconds(left: Duration) -> Option<u64> {
     if !left.is_positive() {
         return None;
     }

@@ -6,7 +6,7 @@ use ::redis::{Value, cmd};
 use async_trait::async_trait;
 use entra_core::{Finding, Probe};
 
-use super::{Redis, RedisError, RedisOneTimeStore, RedisTokenCache};
+use super::{Redis, RedisError, RedisOneTimeStore, RedisSessionIndex, RedisTokenCache};
 
 /// Whether Redis answers and takes writes.
 #[async_trait]
@@ -21,6 +21,14 @@ impl Probe for RedisTokenCache {
 impl Probe for RedisOneTimeStore {
     async fn run(&self) -> Finding {
         look("redis one-time keys", self.redis(), Info::forgets).await
+    }
+}
+
+/// Whether Redis answers, takes writes, and is set up not to forget.
+#[async_trait]
+impl Probe for RedisSessionIndex {
+    async fn run(&self) -> Finding {
+        look("redis index of sessions", self.redis(), Info::forgets).await
     }
 }
 
@@ -91,12 +99,12 @@ impl Info {
         if policy != "noeviction" {
             return Some((
                 format!("may drop keys that are still good: its maxmemory-policy is {policy}"),
-                "Set maxmemory-policy to noeviction, or give one-time keys a Redis of their own.",
+                "Set maxmemory-policy to noeviction, or give these keys a Redis of their own.",
             ));
         }
         (self.text("aof_enabled") != "1").then(|| {
             (
-                "forgets at a restart which keys were used: appendonly is off".to_owned(),
+                "forgets its keys at a restart: appendonly is off".to_owned(),
                 "Set appendonly to yes.",
             )
         })
