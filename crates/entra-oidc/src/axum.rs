@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
 
 pub use challenge::{Challenge, Renewal};
 pub use page::LoginFailure;
@@ -45,14 +45,8 @@ use paths::Paths;
 ///
 /// ```
 /// use axum::Router;
-/// use axum::extract::FromRef;
 /// use axum::routing::get;
 /// use entra_oidc::{Challenge, EntraLogin, Sessions, SignedIn, WebLogin};
-///
-/// #[derive(Clone, FromRef)]
-/// struct AppState {
-///     login: WebLogin,
-/// }
 ///
 /// fn app(login: EntraLogin) -> Result<Router, entra_oidc::OptionsError> {
 ///     let login = WebLogin::new(login, Sessions::in_memory())?;
@@ -60,7 +54,8 @@ use paths::Paths;
 ///         .route("/", get(home))
 ///         .route("/vault", get(vault))
 ///         .merge(login.routes())
-///         .with_state(AppState { login }))
+///         // A product with more state implements `FromRef<AppState> for WebLogin`.
+///         .with_state(login))
 /// }
 ///
 /// async fn home(user: SignedIn) -> String {
@@ -153,22 +148,20 @@ impl WebLogin {
     /// The routes, to be merged into the application's.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let paths = &self.0.paths;
-        let callback = || get(callback::finish).post(callback::finish);
-        let each: [(&str, fn() -> MethodRouter<Self>); 3] = [
-            ("login", || get(login::begin)),
-            ("signed-out", || get(logout::signed_out)),
-            ("front-channel-logout", || get(logout::front_channel)),
-        ];
         let mut router = Router::new()
             .without_v07_checks()
             .route(&paths.logout(), post(logout::begin));
         for path in paths.callbacks() {
-            router = router.route(&path, callback());
+            router = router.route(&path, get(callback::finish).post(callback::finish));
         }
-        for (name, route) in each {
-            for path in paths.all(name) {
-                router = router.route(&path, route());
-            }
+        for path in paths.all("login") {
+            router = router.route(&path, get(login::begin));
+        }
+        for path in paths.all("signed-out") {
+            router = router.route(&path, get(logout::signed_out));
+        }
+        for path in paths.all("front-channel-logout") {
+            router = router.route(&path, get(logout::front_channel));
         }
         router.with_state(self.clone())
     }

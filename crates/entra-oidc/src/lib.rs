@@ -38,12 +38,12 @@ mod user;
 mod user_info;
 mod verified_id_token;
 
-pub use auth_context::AuthContext;
-pub use authority::Authority;
 #[cfg(feature = "axum")]
 pub use self::axum::{
     Challenge, LoginFailure, MaybeSignedIn, Renewal, SignInRequired, SignedIn, WebLogin,
 };
+pub use auth_context::AuthContext;
+pub use authority::Authority;
 pub use back_channel::BackChannelLogout;
 pub use begin::{Begin, Begun, PendingLogin, Prompt};
 pub use callback::Callback;

@@ -14,11 +14,7 @@ use super::{WebLogin, empty};
 use crate::{AuthContext, Begin, EntraLogin, OptionsError, Prompt, ReturnTo};
 
 /// GET: off to the provider, with a cookie.
-pub(super) async fn begin(
-    State(web): State<WebLogin>,
-    named: Named,
-    parts: Parts,
-) -> Response {
+pub(super) async fn begin(State(web): State<WebLogin>, named: Named, parts: Parts) -> Response {
     let login = match web.choose(&named, &parts.uri, &parts.headers) {
         Choice::Found(login) => login,
         Choice::Ask => return web.ask_for_user_name(&parts.uri),
@@ -79,7 +75,10 @@ impl WebLogin {
             return found.map_or(Choice::Unknown, Choice::Found);
         }
         if let Some(issuer) = issuer {
-            let found = profiles.all().into_iter().find(|login| login.is_of(&issuer));
+            let found = profiles
+                .all()
+                .into_iter()
+                .find(|login| login.is_of(&issuer));
             return found.map_or(Choice::Unknown, Choice::Found);
         }
         let hint = parameter(uri, "login_hint");
@@ -150,7 +149,9 @@ fn target_link(login: &EntraLogin, uri: &Uri) -> Option<String> {
     let own = Url::parse(login.redirect_uri().as_str()).ok()?;
     let origin = own.origin().ascii_serialization();
     match target.strip_prefix(&origin) {
-        Some(path) => ReturnTo::parse(path).ok().map(|path| path.as_str().to_owned()),
+        Some(path) => ReturnTo::parse(path)
+            .ok()
+            .map(|path| path.as_str().to_owned()),
         None => Some(target),
     }
 }

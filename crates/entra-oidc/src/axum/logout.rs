@@ -12,9 +12,7 @@ use super::request::{parameter, with_query};
 use super::{WebLogin, empty};
 use crate::cookie::Cookies;
 use crate::logout::{COOKIE, redirect};
-use crate::{
-    EntraLogin, LogoutFinished, LogoutRefusal, ReturnTo, Session, front_channel_response,
-};
+use crate::{EntraLogin, LogoutFinished, LogoutRefusal, ReturnTo, Session, front_channel_response};
 
 /// POST: ends the session here, then at the provider.
 pub(super) async fn begin(State(web): State<WebLogin>, parts: Parts) -> Response {

@@ -12,7 +12,9 @@ use crate::ReturnTo;
 /// form that was posted the page on which it stands. A detour does not post it once more.
 pub(super) fn place(parts: &Parts) -> ReturnTo {
     let here = match parts.method {
-        Method::GET | Method::HEAD => original_uri(parts).path_and_query().map(ToString::to_string),
+        Method::GET | Method::HEAD => original_uri(parts)
+            .path_and_query()
+            .map(ToString::to_string),
         _ => page_of_form(parts),
     };
     here.and_then(|here| ReturnTo::parse(&here).ok())
