@@ -134,6 +134,19 @@ impl Error {
         }
     }
 
+    /// Whether a session that could not be renewed is over: its user was disabled, signed out
+    /// elsewhere, or is another one. A host ends its own session then, and keeps it where only the
+    /// provider or the product is at fault.
+    pub fn ends_session(&self) -> bool {
+        match self {
+            Self::Refresh(_) | Self::IdToken(_) => true,
+            Self::Token(entra_core::Error::Token(refusal)) => {
+                refusal.error == "invalid_grant" || self.needs_user()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same login may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         self.http_status() == StatusCode::SERVICE_UNAVAILABLE
