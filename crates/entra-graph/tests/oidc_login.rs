@@ -1,9 +1,5 @@
 //! A registration for a login by OpenID Connect: planned, made, adopted, explained.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod local;
 
