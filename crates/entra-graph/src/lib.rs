@@ -40,6 +40,7 @@
 //! | To | use |
 //! |---|---|
 //! | declare an integration and let it be applied, tested, explained | [`Blueprint`] |
+//! | declare what a login by OpenID Connect needs | [`OidcLogin`] |
 //! | read users, groups, devices, domains, the tenant | [`GraphClient::users`] and its neighbours |
 //! | read a long listing in one page of memory | [`Pages`], a stream; [`PageCursor`] to go on later |
 //! | filter, search, sort | [`Query`], [`Filter`] |
@@ -122,8 +123,8 @@ pub use application_settings::{
 pub use batch::{Batch, BatchAnswer, BatchId, BatchOutcome, BatchRequest};
 pub use binary::Binary;
 pub use blueprint::{
-    Blueprint, Change, IssuedSecret, LinkHost, Linked, MemoryHost, Plan, Platform, Progress,
-    RedirectUriFault, Refusal, Target,
+    Blueprint, Change, GroupClaims, IssuedSecret, LinkHost, Linked, MemoryHost, OidcLogin, Plan,
+    Platform, Progress, RedirectUriFault, Refusal, Target,
 };
 pub use client::GraphClient;
 pub use consent::{AppRoleAssignment, Consent, ConsentType, Granted, OAuth2PermissionGrant};
