@@ -110,7 +110,10 @@ impl VerifiedIdToken {
         profile.display_name = claims.name.shown();
         profile.given_name = claims.given_name.shown();
         profile.family_name = claims.family_name.shown();
-        profile.user_name = claims.preferred_username.shown().or(claims.upn.shown());
+        profile.user_name = claims
+            .preferred_username
+            .shown()
+            .or_else(|| claims.upn.shown());
         profile.is_guest = self.tenant().and_then(|tenant| claims.is_guest(tenant));
         profile.roles = claims
             .roles
