@@ -1,8 +1,12 @@
 //! OpenID Connect login with Microsoft Entra ID, and protection of a product's own API.
 
+mod api;
+mod api_caller;
+mod api_refusal;
 mod auth_context;
 mod authority;
 mod callback_refusal;
+mod challenge;
 mod claims;
 mod error;
 mod id_token;
@@ -18,6 +22,9 @@ mod token_refusal;
 mod user;
 mod verified_id_token;
 
+pub use api::ApiValidator;
+pub use api_caller::ApiCaller;
+pub use api_refusal::ApiRefusal;
 pub use auth_context::AuthContext;
 pub use authority::Authority;
 pub use callback_refusal::CallbackRefusal;
