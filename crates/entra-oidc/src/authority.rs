@@ -204,6 +204,11 @@ impl Authority {
         Ok(url)
     }
 
+    /// Whether it is one of Entra's, with tenants.
+    pub(crate) fn is_entra(&self) -> bool {
+        !matches!(self.kind, Kind::Generic(_))
+    }
+
     /// The client id as it stands in tokens: a GUID in lower case for Entra, any text for others.
     pub(crate) fn client_id(&self, text: &str) -> Result<String, OptionsError> {
         match &self.kind {

@@ -262,6 +262,9 @@ pub enum OptionsError {
     /// was asked.
     #[error("the authority has to be asked for its issuer first")]
     NotResolved,
+    /// An API is protected by tokens of Entra, whose claims it knows.
+    #[error("an API takes tokens of Entra alone")]
+    NotEntra,
     /// The name of a profile becomes part of cookies and paths.
     #[error("the name of a profile has 1 to 64 of a-z, 0-9, hyphen and underscore")]
     ProfileName,

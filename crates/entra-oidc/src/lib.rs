@@ -1,11 +1,15 @@
 //! OpenID Connect login with Microsoft Entra ID, and protection of a product's own API.
 
+mod api;
+mod api_caller;
+mod api_refusal;
 mod auth_context;
 mod authority;
 mod back_channel;
 mod begin;
 mod callback;
 mod callback_refusal;
+mod challenge;
 mod claims;
 mod cookie;
 mod doctor;
@@ -33,6 +37,9 @@ mod user;
 mod user_info;
 mod verified_id_token;
 
+pub use api::ApiValidator;
+pub use api_caller::ApiCaller;
+pub use api_refusal::ApiRefusal;
 pub use auth_context::AuthContext;
 pub use authority::Authority;
 pub use back_channel::BackChannelLogout;

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 /// A token before it is signed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Token {
     pub(crate) header: Map<String, Value>,
     pub(crate) claims: Map<String, Value>,
