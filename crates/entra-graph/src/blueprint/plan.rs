@@ -70,6 +70,13 @@ impl Blueprint {
         plan
     }
 
+    /// What of a registration differs.
+    pub(super) fn registration_changes(&self, application: &Application) -> Vec<Change> {
+        let mut plan = Plan::refused(self, Vec::new());
+        self.compare_registration(&mut plan, application);
+        plan.changes
+    }
+
     fn plan_new_registration(&self, plan: &mut Plan) {
         plan.changes.push(Change::CreateApplication);
         for uri in &self.app_id_uris {
