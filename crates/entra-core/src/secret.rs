@@ -40,7 +40,7 @@ impl Secret {
         let mut bytes = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(&mut *bytes)
             .map_err(|_| Error::InvalidRequest("the system has no randomness to give"))?;
-        Ok(Self::new(URL_SAFE_NO_PAD.encode(&*bytes)))
+        Ok(Self::new(URL_SAFE_NO_PAD.encode(*bytes)))
     }
 
     /// A value with secrets in it, as JSON to be sealed ([`KeyRing`](crate::KeyRing)). It is

@@ -107,7 +107,10 @@ pub(crate) enum Step {
 pub(crate) struct ConsentTo {
     resource_id: String,
     pub(crate) resource_name: String,
-    pub(crate) permissions: Vec<String>,
+    /// What nobody consented to so far.
+    permissions: Vec<String>,
+    /// What the person is shown: with `prompt=consent` also what is granted already.
+    pub(crate) shown: Vec<String>,
 }
 
 /// The parameters of an answer.
@@ -160,14 +163,20 @@ impl SignIn<'_> {
 
     /// What the sign-in lacks for the client, the resources that it asks for, and the contexts.
     fn unmet(&self, request: &AuthorizationRequest, session: &BrowserSession) -> Option<Unmet> {
-        let resources = request.scope.resources();
+        let targets = self.targets(&request.app_id, &request.scope);
+        let targets = targets.iter().map(String::as_str);
+        self.tenant
+            .unmet(session, targets.chain(request.claims.contexts()))
+    }
+
+    /// The applications whose policies a request has to meet: the client and the resources.
+    pub(crate) fn targets(&self, app_id: &str, scope: &ScopeRequest) -> Vec<String> {
+        let resources = scope.resources();
         let resources = resources
             .iter()
             .filter_map(|wanted| self.tenant.resource(wanted.audience()))
-            .map(|resource| text_of(resource, "appId"));
-        let targets = [request.app_id.as_str()].into_iter().chain(resources);
-        let targets = targets.chain(request.claims.contexts());
-        self.tenant.unmet(session, targets)
+            .map(|resource| text_of(resource, "appId").to_owned());
+        [app_id.to_owned()].into_iter().chain(resources).collect()
     }
 
     fn second_factor_step(
@@ -241,7 +250,12 @@ impl SignIn<'_> {
                 return Ok(Some(Missing::NeedsAdministrator));
             }
             if asks_anew || !consent.missing.is_empty() {
+                let mut shown = consent.missing.clone();
+                if asks_anew {
+                    shown.extend(consent.granted.iter().cloned());
+                }
                 consents.push(ConsentTo {
+                    shown,
                     resource_id: text_of(consent.resource, "id").to_owned(),
                     resource_name: text_of(consent.resource, "displayName").to_owned(),
                     permissions: consent.missing,
@@ -312,12 +326,20 @@ impl SignIn<'_> {
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             set("id_token", id_token);
         }
+        self.remember_visit(&request.app_id, session);
         if request.wants_client_info {
             let info = client_info(&session.user_id, self.tenant.id());
             set("client_info", info);
         }
         set("session_state", session.id.clone());
         Ok(parameters)
+    }
+
+    fn remember_visit(&self, app_id: &str, session: &BrowserSession) {
+        let mut sessions = self.sessions.open();
+        let visits = sessions.visits.entry(session.id.clone()).or_default();
+        visits.user_id.clone_from(&session.user_id);
+        visits.app_ids.insert(app_id.to_owned());
     }
 
     /// A session that begins now.
@@ -406,6 +428,6 @@ impl Refusal {
 }
 
 /// Whether a `login_hint` means this user: its name, or the claim `login_hint` of an earlier token.
-fn is_hinted(user: &Object, hint: &str) -> bool {
+pub(crate) fn is_hinted(user: &Object, hint: &str) -> bool {
     text_of(user, "userPrincipalName").eq_ignore_ascii_case(hint) || login_hint(user) == hint
 }

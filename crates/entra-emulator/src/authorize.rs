@@ -189,7 +189,7 @@ fn reply_to(client: &Client<'_>, parameters: &Form) -> Result<ReplyTo, Refusal> 
 
 /// Letter by letter, but for the port of a loopback address, which does not count (RFC 8252 7.3;
 /// Learn: "localhost exceptions").
-fn is_registered(registered: &str, sent: &str) -> bool {
+pub(crate) fn is_registered(registered: &str, sent: &str) -> bool {
     if registered == sent {
         return Url::parse(sent).is_ok();
     }

@@ -83,6 +83,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             Ok(clock(emulator))
         }
         ("/sign-in", &Method::POST) => sign_in(emulator, &read(request)?),
+        ("/sign-out", &Method::POST) => sign_out(emulator, &read(request)?),
         ("/device-code", &Method::POST) => {
             answer_device(emulator, &read(request)?)?;
             Ok(clock(emulator))
@@ -100,6 +101,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             | "/keys"
             | "/revoke"
             | "/sign-in"
+            | "/sign-out"
             | "/device-code"
             | "/reset",
             method,
@@ -111,7 +113,7 @@ fn route(emulator: &Emulator, request: &Request<Bytes>) -> Result<Value, Refusal
             StatusCode::NOT_FOUND,
             format!(
                 "{path} is not there; there are /_emulator/clock, cluster/token, conditional-access, journal, faults, keys, \
-                 revoke, sign-in, device-code and reset"
+                 revoke, sign-in, sign-out, device-code and reset"
             ),
         )),
     }
@@ -168,6 +170,20 @@ fn sign_in(emulator: &Emulator, sign_in: &UserSignIn) -> Result<Value, Refusal> 
         .sign_in_as(&sign_in.url, &sign_in.user_principal_name)
         .map_err(|error| Refusal::bad_request(error.to_string()))?;
     Ok(json!({"location": redirect.location, "form": redirect.form}))
+}
+
+/// A user signs out everywhere.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserSignOut {
+    user_principal_name: String,
+}
+
+fn sign_out(emulator: &Emulator, sign_out: &UserSignOut) -> Result<Value, Refusal> {
+    let frames = emulator
+        .sign_out(&sign_out.user_principal_name)
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    Ok(json!({ "front_channel": frames }))
 }
 
 /// A user enters the code of a device, or nobody does and it is declined.

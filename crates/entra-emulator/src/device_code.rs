@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::authorization::Missing;
 use crate::claims_request::ClaimsRequest;
 use crate::client::Client;
+use crate::conditional_access::Unmet;
 use crate::form::Form;
 use crate::refusal::Refusal;
 use crate::scope::ScopeRequest;
@@ -154,6 +155,20 @@ impl DeviceFlow {
 }
 
 impl SignIn<'_> {
+    /// What the sign-in lacks for the device that shows this code.
+    pub(crate) fn unmet_for_device(
+        &self,
+        user_code: &str,
+        session: &BrowserSession,
+    ) -> Option<Unmet> {
+        let mut sessions = self.sessions.open();
+        let device = sessions.waiting_device(user_code, self.now)?;
+        let scope = ScopeRequest::parse(&device.value.scope).unwrap_or_default();
+        let targets = self.targets(&device.value.app_id, &scope);
+        self.tenant
+            .unmet(session, targets.iter().map(String::as_str))
+    }
+
     /// A user entered the code and agreed, also to what the device asks for. Says whether a device
     /// waits with that code.
     pub(crate) fn approve_device(
@@ -176,10 +191,10 @@ impl SignIn<'_> {
             .current(Kind::User, user_id)
             .ok_or_else(|| Refusal::user_not_found(user_id, self.tenant.initial_domain()))?;
         client.admit(self.tenant, user)?;
-        if let Some(unmet) = self.tenant.unmet(session, [app_id.as_str()]) {
+        let scope = ScopeRequest::parse(&scope)?;
+        if let Some(unmet) = self.unmet_for_device(user_code, session) {
             return Err(Refusal::policy(&unmet));
         }
-        let scope = ScopeRequest::parse(&scope)?;
         match self.missing_consent(&client, &scope, user_id, false)? {
             Some(Missing::NeedsAdministrator) => {
                 return Err(Refusal::admin_consent_required(client.name()));

@@ -6,6 +6,7 @@
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use url::Url;
@@ -15,7 +16,7 @@ use crate::client::Client;
 use crate::delegated_token::{account_status, contexts_of, optional_claims, pairwise, token_id};
 use crate::forge::IdTokenEndpoint;
 use crate::scope::ScopeRequest;
-use crate::sessions::UserGrant;
+use crate::sessions::{BrowserSession, UserGrant};
 use crate::tenant::{Kind, Link, Object, Tenant, text_of};
 
 /// An ID token before it is signed.
@@ -162,6 +163,38 @@ impl IdToken<'_> {
             claims.insert("_claim_sources".to_owned(), sources);
         } else if !groups.is_empty() {
             claims.insert("groups".to_owned(), json!(groups));
+        }
+    }
+}
+
+/// An ID token of this tenant that comes back, expired or not.
+#[derive(Debug, Deserialize)]
+pub(crate) struct IdTokenHint {
+    #[serde(rename = "aud")]
+    pub(crate) audience: String,
+    sub: String,
+    sid: Option<String>,
+}
+
+impl IdTokenHint {
+    /// The token, if this tenant signed it.
+    pub(crate) fn verify(token: &str, tenant: &Tenant) -> Option<Self> {
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, payload) = message.split_once('.')?;
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let header: Map<String, Value> = serde_json::from_slice(&decoded(header)?).ok()?;
+        let key = tenant.keys.find(text_of(&header, "kid"))?;
+        if !key.has_signed(message.as_bytes(), &decoded(signature)?) {
+            return None;
+        }
+        serde_json::from_slice(&decoded(payload)?).ok()
+    }
+
+    /// Whether it was issued for this session; where it does not say, for its user.
+    pub(crate) fn is_of(&self, session: &BrowserSession, tenant: &Tenant) -> bool {
+        match &self.sid {
+            Some(sid) => *sid == session.id,
+            None => self.sub == pairwise(tenant, &session.user_id, &self.audience),
         }
     }
 }

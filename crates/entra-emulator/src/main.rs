@@ -233,6 +233,8 @@ Control interface (JSON, at the same address; what cannot be used is answered wi
                              tokens of clients that understand it are answered with a challenge
   POST   /_emulator/sign-in  {\"url\", \"user_principal_name\"} signs the user in at an authorization
                              request; {location, form}, what the browser brings back
+  POST   /_emulator/sign-out {\"user_principal_name\"} ends every session of the user;
+                             {front_channel}, what a browser would load in frames
   POST   /_emulator/device-code
                              {\"user_code\", \"user_principal_name\"} enters the code of a device;
                              without a name it is declined

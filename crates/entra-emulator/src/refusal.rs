@@ -407,14 +407,18 @@ impl Refusal {
         self.suberror
     }
 
+    /// Code and text.
+    pub(crate) fn sentence(&self) -> String {
+        format!("AADSTS{}: {}", self.code, self.text)
+    }
+
     /// `error_description`: code, text and what support asks for.
     pub(crate) fn description(&self, ids: &RequestIds, now: OffsetDateTime) -> String {
-        let Self { code, text, .. } = self;
         let RequestIds { trace, correlation } = ids;
-        let timestamp = timestamp(now);
         format!(
-            "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: \
-             {timestamp}"
+            "{} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {}",
+            self.sentence(),
+            timestamp(now)
         )
     }
 
@@ -487,7 +491,7 @@ const CHECK_FEDERATION: &str = "Check your federated identity credential Subject
                                 Issuer against the presented assertion.";
 
 /// `2026-01-01 00:00:00Z`
-fn timestamp(now: OffsetDateTime) -> String {
+pub(crate) fn timestamp(now: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     now.format(format).unwrap_or_default()
 }

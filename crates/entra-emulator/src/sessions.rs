@@ -1,6 +1,6 @@
 //! What the sign-in service remembers between requests: who signed in, for which client.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use time::OffsetDateTime;
@@ -20,13 +20,15 @@ pub(crate) struct Sessions {
 /// The same, to be read and changed.
 #[derive(Debug, Default)]
 pub(crate) struct OpenSessions {
-    pub(crate) browsers: Tickets<BrowserSession>,
+    pub(crate) browsers: Tickets<Browser>,
     pub(crate) codes: Tickets<AuthorizationCode>,
     pub(crate) devices: Tickets<DeviceFlow>,
     pub(crate) refresh_tokens: Tickets<UserGrant>,
     /// `sid` of the sessions that went through the second factor, with when: what a token that
     /// comes back as an assertion does not say.
     pub(crate) second_factors: HashMap<String, OffsetDateTime>,
+    /// By `sid`: what a sign-out has to end.
+    pub(crate) visits: HashMap<String, Visits>,
 }
 
 impl Sessions {
@@ -39,6 +41,39 @@ impl Sessions {
     pub(crate) fn clear(&self) {
         *self.open() = OpenSessions::default();
     }
+}
+
+/// The accounts that are signed in with one browser, the one that was used last first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Browser {
+    pub(crate) sessions: Vec<BrowserSession>,
+}
+
+impl Browser {
+    /// The session with this `sid`.
+    pub(crate) fn find(&self, sid: &str) -> Option<&BrowserSession> {
+        self.sessions.iter().find(|session| session.id == sid)
+    }
+
+    /// The session of a user.
+    pub(crate) fn of_user(&self, user_id: &str) -> Option<&BrowserSession> {
+        let mut sessions = self.sessions.iter();
+        sessions.find(|session| session.user_id == user_id)
+    }
+
+    /// Adds a session, in the place of what its user had.
+    pub(crate) fn put(&mut self, session: BrowserSession) {
+        self.sessions
+            .retain(|known| known.user_id != session.user_id);
+        self.sessions.insert(0, session);
+    }
+}
+
+/// The applications that a session was used for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Visits {
+    pub(crate) user_id: String,
+    pub(crate) app_ids: BTreeSet<String>,
 }
 
 /// A user who signed in with a browser.

@@ -34,14 +34,16 @@ pub(crate) struct SignIn<'a> {
 impl SignIn<'_> {
     /// Answers a request. The second value is the client id that proved itself.
     pub(crate) fn handle(&mut self, request: &Request<Bytes>) -> (Response<Bytes>, Option<String>) {
-        let (answer, caller) = match self.route(request) {
+        let ids = RequestIds::of(request);
+        let (answer, caller) = match self.route(request, ids) {
             Ok(Issued { body, app_id }) => (Ok(body), app_id),
             Err(refusal) => (Err(refusal), None),
         };
-        (finish(answer, request, self.origin, self.now), caller)
+        let answer = answer.unwrap_or_else(|refusal| refusal.answer(self.origin, &ids, self.now));
+        (stamp(answer, request, &ids), caller)
     }
 
-    fn route(&mut self, request: &Request<Bytes>) -> Result<Issued, Refusal> {
+    fn route(&mut self, request: &Request<Bytes>, ids: RequestIds) -> Result<Issued, Refusal> {
         // Some clients put two slashes between the host and the path.
         let segments: Vec<&str> = request
             .uri()
@@ -70,7 +72,7 @@ impl SignIn<'_> {
                 return self.token_call(tenant).begin_device_flow(&form);
             }
             segments => Ok(self
-                .browse(segments, request)
+                .browse(segments, request, ids)
                 .unwrap_or_else(|| unknown_path(request))),
         }
         .map(Issued::to_nobody)
@@ -217,19 +219,8 @@ pub(crate) fn outage(
         Outage::Context(context) => Refusal::authentication_context(context, request)
             .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
     };
-    finish(Err(refusal), request, origin, now)
-}
-
-fn finish(
-    answer: Result<Response<Bytes>, Refusal>,
-    request: &Request<Bytes>,
-    origin: &Url,
-    now: OffsetDateTime,
-) -> Response<Bytes> {
     let ids = RequestIds::of(request);
-    let mut answer = answer.unwrap_or_else(|refusal| refusal.answer(origin, &ids, now));
-    stamp(&mut answer, request, &ids);
-    answer
+    stamp(refusal.answer(origin, &ids, now), request, &ids)
 }
 
 /// The application whose own keys are asked for (Microsoft Learn, "Access tokens in the Microsoft
@@ -258,7 +249,11 @@ fn unknown_path(request: &Request<Bytes>) -> Response<Bytes> {
 }
 
 /// The headers of every answer of the sign-in service.
-fn stamp(answer: &mut Response<Bytes>, request: &Request<Bytes>, ids: &RequestIds) {
+fn stamp(
+    mut answer: Response<Bytes>,
+    request: &Request<Bytes>,
+    ids: &RequestIds,
+) -> Response<Bytes> {
     let wants_echo = request
         .headers()
         .get("return-client-request-id")
@@ -285,6 +280,7 @@ fn stamp(answer: &mut Response<Bytes>, request: &Request<Bytes>, ids: &RequestId
     {
         headers.insert(HeaderName::from_static("client-request-id"), id.clone());
     }
+    answer
 }
 
 fn json_response(body: &Value) -> Response<Bytes> {

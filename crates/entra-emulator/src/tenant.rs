@@ -4,6 +4,7 @@
 //! fills in the default shape when it answers. Writes go to the one true copy; what a *reader*
 //! sees of a fresh write is decided by [`Replication`].
 
+mod access_policy;
 mod consent;
 mod link;
 mod replication;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+pub(crate) use access_policy::contexts_of;
 pub(crate) use consent::enabled_scopes;
 pub(crate) use link::Link;
 use link::Links;
@@ -84,6 +86,10 @@ pub(crate) enum Kind {
     TenantAppManagementPolicy,
     /// `appManagementPolicy`
     AppManagementPolicy,
+    /// `conditionalAccessPolicy`
+    ConditionalAccessPolicy,
+    /// `authenticationContextClassReference`; its id is its name
+    AuthenticationContext,
     /// `federatedIdentityCredential`, which has no table: it is kept with its application.
     FederatedIdentityCredential,
 }

@@ -33,6 +33,15 @@ impl Emulator {
         self.with_sign_in(|sign_in| sign_in.approve(user_code, user_principal_name))
     }
 
+    /// Signs the user out of every session, and answers what the browser loads in frames to tell
+    /// the applications: the `logoutUrl` of each, with the `sid` of the session.
+    pub fn sign_out(&self, user_principal_name: &str) -> Result<Vec<Url>, SignInError> {
+        self.with_sign_in(|sign_in| {
+            let user_id = sign_in.user_id(user_principal_name)?;
+            Ok(sign_in.sign_out(&user_id))
+        })
+    }
+
     /// Enters the code that a device shows, and declines.
     pub fn decline_device(&self, user_code: &str) -> Result<(), SignInError> {
         let is_known =
@@ -112,6 +121,27 @@ impl SignIn<'_> {
             .grant(request, &session)
             .map_err(|refusal| Denial::Replied(refusal, request.reply.clone()))?;
         Ok(request.reply.answer(self.tenant, parameters))
+    }
+
+    fn sign_out(&self, user_id: &str) -> Vec<Url> {
+        let ending: Vec<String> = {
+            let mut sessions = self.sessions.open();
+            for browser in sessions.browsers.iter_mut() {
+                let known = &mut browser.value.sessions;
+                known.retain(|session| session.user_id != user_id);
+            }
+            let visits = sessions.visits.iter();
+            visits
+                .filter(|(_, visits)| visits.user_id == user_id)
+                .map(|(sid, _)| sid.clone())
+                .collect()
+        };
+        let mut frames: Vec<Url> = ending
+            .iter()
+            .flat_map(|sid| self.end_session(sid))
+            .collect();
+        frames.sort();
+        frames
     }
 
     fn approve(&mut self, user_code: &str, name: &str) -> Result<(), SignInError> {

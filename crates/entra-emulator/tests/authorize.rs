@@ -1,4 +1,4 @@
-//! The authorization endpoint: what it accepts, each of its refusals, and its pages.
+//! The authorization endpoint: what it accepts, and each of its refusals.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,12 +11,11 @@ mod client;
 use bytes::Bytes;
 use client::json;
 use client::user::{
-    GRAPH, Pairs, WEB_REDIRECT, administer, authorize_url, claims, emulator, form_request, post_to,
+    GRAPH, Pairs, WEB_REDIRECT, administer, authorize_url, claims, emulator, post_to,
     public_request, sign_in, text, tokens, user, web_redemption, web_request, with, withdraw,
 };
-use entra_emulator::{Emulator, SignInError};
-use http::header::{COOKIE, LOCATION, SET_COOKIE};
-use http::{Request, Response};
+use entra_emulator::SignInError;
+use http::Request;
 use serde_json::json as value;
 use url::Url;
 
@@ -34,9 +33,6 @@ fn a_request_that_cannot_be_trusted_is_refused_on_a_page() {
         let url = authorize_url(&emulator, "", &with(request.clone(), name, changed));
         let refused = emulator.sign_in_as(&url, &user(&emulator));
         assert_eq!(page_code(refused), code, "{name}={changed}");
-        let page = get(&emulator, &url, "");
-        assert_eq!(page.status(), 200);
-        assert!(html(&page).contains(&format!("AADSTS{code}: ")), "{name}");
     }
     for (segment, code) in [
         ("common", 50194),
@@ -232,206 +228,6 @@ fn nobody_is_signed_in_elsewhere_or_under_a_name_that_is_not_there() {
 }
 
 #[test]
-fn a_person_signs_in_with_the_form_and_is_known_the_next_time() {
-    let emulator = emulator();
-    let seeded = emulator.users().remove(0);
-    let url = authorize_url(&emulator, "", &web_request(&emulator, "openid"));
-    let page = get(&emulator, &url, "");
-    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert!(html(&page).contains("name=\"passwd\""));
-
-    let wrong = login(&emulator, &url, &seeded.user_principal_name, "wrong");
-    assert!(html(&wrong).contains("AADSTS50126: "));
-    assert!(html(&wrong).contains(&seeded.user_principal_name));
-    assert!(!wrong.headers().contains_key(SET_COOKIE));
-    let unknown = login(&emulator, &url, "nobody@alpenglow.example", "wrong");
-    assert!(html(&unknown).contains("AADSTS50034: "));
-
-    let answer = login(
-        &emulator,
-        &url,
-        &seeded.user_principal_name,
-        seeded.password.expose(),
-    );
-    let cookie = session_cookie(&answer);
-    assert!(
-        answer.headers()[SET_COOKIE]
-            .to_str()
-            .unwrap()
-            .ends_with("; Path=/; Secure; HttpOnly; SameSite=None")
-    );
-    let code = code_of(&answer);
-    let body = tokens(&emulator, &web_redemption(&emulator, &code));
-    assert_eq!(claims(text(&body, "id_token"))["oid"], value!(null));
-
-    let silent = with(web_request(&emulator, "openid"), "prompt", "none");
-    let silent = authorize_url(&emulator, "", &silent);
-    assert!(!code_of(&get(&emulator, &silent, &cookie)).is_empty());
-    let refused = get(&emulator, &silent, "ESTSAUTH=1.Anonsense");
-    assert!(location(&refused).contains("error=login_required"));
-    // Sent as a form, the request means the same.
-    let mut post = form_request(
-        url.path().trim_start_matches('/'),
-        &web_request(&emulator, "openid"),
-    );
-    post.headers_mut().insert(COOKIE, cookie.parse().unwrap());
-    assert!(!code_of(&emulator.handle(&post)).is_empty());
-}
-
-#[test]
-fn a_session_does_not_serve_where_a_sign_in_is_asked_for() {
-    let emulator = emulator();
-    let seeded = emulator.users().remove(0);
-    let request = web_request(&emulator, "openid");
-    let url = authorize_url(&emulator, "", &request);
-    let answer = login(
-        &emulator,
-        &url,
-        &seeded.user_principal_name,
-        seeded.password.expose(),
-    );
-    let cookie = session_cookie(&answer);
-    let other = emulator.users().remove(1).user_principal_name;
-    let own = &seeded.user_principal_name;
-    for (name, value, asks) in [
-        ("state", "s2", false),
-        ("prompt", "login", true),
-        ("prompt", "select_account", true),
-        ("max_age", "0", true),
-        ("max_age", "3600", false),
-        ("login_hint", &other, true),
-        ("login_hint", own, false),
-    ] {
-        let url = authorize_url(&emulator, "", &with(request.clone(), name, value));
-        let answer = get(&emulator, &url, &cookie);
-        assert_eq!(answer.status() == 200, asks, "{name}={value}");
-    }
-    // The account that is signed in can be selected, but not where its password is asked for.
-    for (prompt, goes_on) in [("select_account", true), ("login", false)] {
-        let raw = with(request.clone(), "prompt", prompt);
-        let raw = authorize_url(&emulator, "", &raw)
-            .query()
-            .unwrap()
-            .to_owned();
-        let form = vec![("request", raw), ("action", "continue".to_owned())];
-        let path = format!("{}/login", emulator.tenant_id());
-        let mut post = form_request(&path, &form);
-        post.headers_mut().insert(COOKIE, cookie.parse().unwrap());
-        assert_eq!(emulator.handle(&post).status() == 302, goes_on, "{prompt}");
-    }
-    let path = format!("/users/{}/revokeSignInSessions", seeded.object_id);
-    administer(&emulator, "POST", &path, &value!({}));
-    assert_eq!(get(&emulator, &url, &cookie).status(), 200);
-}
-
-#[test]
-fn a_person_is_asked_for_consent_and_may_decline() {
-    let emulator = emulator();
-    let seeded = emulator.users().remove(0);
-    let (name, password) = (&seeded.user_principal_name, seeded.password.expose());
-    withdraw(&emulator, &emulator.web_app().client_id, GRAPH);
-    let url = authorize_url(&emulator, "", &web_request(&emulator, "openid User.Read"));
-    let page = login(&emulator, &url, name, password);
-    let cookie = session_cookie(&page);
-    let shown = html(&page);
-    assert!(
-        shown.contains("Microsoft Graph: openid, User.Read"),
-        "{shown}"
-    );
-
-    let consent = |action: &str, canary: &str| {
-        let raw = url.query().unwrap().to_owned();
-        let form = vec![
-            ("request", raw),
-            ("canary", canary.to_owned()),
-            ("action", action.to_owned()),
-        ];
-        let path = format!("{}/consent", emulator.tenant_id());
-        let mut post = form_request(&path, &form);
-        post.headers_mut().insert(COOKIE, cookie.parse().unwrap());
-        emulator.handle(&post)
-    };
-    let canary = hidden(&shown, "canary");
-    let declined = consent("cancel", &canary);
-    assert!(location(&declined).contains("error=access_denied"));
-    assert!(location(&declined).contains("error_subcode=cancel"));
-    // A form that this browser was not shown consents to nothing.
-    assert!(html(&consent("accept", "forged")).contains("name=\"passwd\""));
-    let code = code_of(&consent("accept", &canary));
-    tokens(&emulator, &web_redemption(&emulator, &code));
-}
-
-#[test]
-fn a_person_enters_the_code_of_a_device() {
-    let emulator = emulator();
-    let seeded = emulator.users().remove(0);
-    let form = vec![
-        ("client_id", emulator.public_app().client_id),
-        ("scope", "User.Read".to_owned()),
-    ];
-    let path = format!("{}/oauth2/v2.0/devicecode", emulator.tenant_id());
-    let flow = json(&post_to(&emulator, &path, &form));
-    let page = Url::parse(text(&flow, "verification_uri")).unwrap();
-    assert!(html(&get(&emulator, &page, "")).contains("name=\"otc\""));
-    let enter = |otc: &str, password: &str| {
-        let form = vec![
-            ("otc", otc.to_owned()),
-            ("login", seeded.user_principal_name.clone()),
-            ("passwd", password.to_owned()),
-            ("action", "next".to_owned()),
-        ];
-        html(&post_to(&emulator, "common/oauth2/deviceauth", &form))
-    };
-    let (code, password) = (text(&flow, "user_code"), seeded.password.expose());
-    assert!(enter(code, "wrong").contains("AADSTS50126: "));
-    assert!(enter("NONSENSE", password).contains("code didn&#39;t work"));
-    assert!(enter(&code.to_lowercase(), password).contains("You have signed in on your device"));
-    let poll = vec![
-        (
-            "grant_type",
-            "urn:ietf:params:oauth:grant-type:device_code".to_owned(),
-        ),
-        ("client_id", emulator.public_app().client_id),
-        ("device_code", text(&flow, "device_code").to_owned()),
-    ];
-    tokens(&emulator, &poll);
-}
-
-#[test]
-fn a_sign_out_ends_the_session_and_goes_back_to_a_registered_uri_alone() {
-    let emulator = emulator();
-    let seeded = emulator.users().remove(0);
-    let request = web_request(&emulator, "openid");
-    let url = authorize_url(&emulator, "", &request);
-    let answer = login(
-        &emulator,
-        &url,
-        &seeded.user_principal_name,
-        seeded.password.expose(),
-    );
-    let cookie = session_cookie(&answer);
-    let logout = |uri: &str| {
-        let path = format!("{}/oauth2/v2.0/logout", emulator.tenant_id());
-        let mut url = emulator.cloud().login_url().join(&path).unwrap();
-        url.query_pairs_mut()
-            .append_pair("post_logout_redirect_uri", uri)
-            .append_pair("state", "s2");
-        get(&emulator, &url, &cookie)
-    };
-    let answer = logout("https://evil.example/");
-    assert_eq!(answer.status(), 200);
-    assert!(
-        answer.headers()[SET_COOKIE]
-            .to_str()
-            .unwrap()
-            .contains("Max-Age=0")
-    );
-    let answer = logout(WEB_REDIRECT);
-    assert_eq!(location(&answer), format!("{WEB_REDIRECT}?state=s2"));
-    assert_eq!(get(&emulator, &url, &cookie).status(), 200);
-}
-
-#[test]
 fn the_control_interface_signs_in_and_answers_devices() {
     let emulator = emulator();
     let control = |path: &str, body: serde_json::Value| {
@@ -470,46 +266,4 @@ fn page_code(outcome: Result<entra_emulator::Redirect, SignInError>) -> u32 {
         Err(SignInError::Refused { code, .. }) => code,
         _ => 0,
     }
-}
-
-fn get(emulator: &Emulator, url: &Url, cookie: &str) -> Response<Bytes> {
-    let request = Request::get(url.as_str()).header(COOKIE, cookie);
-    emulator.handle(&request.body(Bytes::new()).unwrap())
-}
-
-/// The sign-in form comes back with this name and password.
-fn login(emulator: &Emulator, url: &Url, name: &str, password: &str) -> Response<Bytes> {
-    let form = vec![
-        ("request", url.query().unwrap().to_owned()),
-        ("login", name.to_owned()),
-        ("passwd", password.to_owned()),
-        ("action", "next".to_owned()),
-    ];
-    post_to(emulator, &format!("{}/login", emulator.tenant_id()), &form)
-}
-
-fn html(answer: &Response<Bytes>) -> String {
-    String::from_utf8(answer.body().to_vec()).unwrap()
-}
-
-/// The value of a hidden field.
-fn hidden(html: &str, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    let (_, rest) = html.split_once(&start).unwrap();
-    rest.split_once('"').unwrap().0.to_owned()
-}
-
-fn location(answer: &Response<Bytes>) -> String {
-    answer.headers()[LOCATION].to_str().unwrap().to_owned()
-}
-
-fn code_of(answer: &Response<Bytes>) -> String {
-    let url = Url::parse(&location(answer)).unwrap();
-    let code = url.query_pairs().find(|(name, _)| name == "code");
-    code.unwrap().1.into_owned()
-}
-
-fn session_cookie(answer: &Response<Bytes>) -> String {
-    let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
-    cookie.split_once(';').unwrap().0.to_owned()
 }

@@ -40,6 +40,7 @@
 //! | To | use |
 //! |---|---|
 //! | declare an integration and let it be applied, tested, explained | [`Blueprint`] |
+//! | declare what a login by OpenID Connect needs | [`OidcLogin`] |
 //! | read users, groups, devices, domains, the tenant | [`GraphClient::users`] and its neighbours |
 //! | read a long listing in one page of memory | [`Pages`], a stream; [`PageCursor`] to go on later |
 //! | filter, search, sort | [`Query`], [`Filter`] |
@@ -49,6 +50,8 @@
 //! | grant admin consent | [`Consent`] |
 //! | renew the app's own credentials before they end | [`Rotation`] |
 //! | see what a tenant's policy allows | [`Policies`] |
+//! | check that a step-up protects anything | [`AuthenticationContexts`] |
+//! | check a registration against what a login needs | [`LoginRegistration`] |
 //! | read the groups that a token left out | [`GraphGroups`] |
 //! | send twenty requests in one | [`Batch`] |
 //! | wait until what was made is visible everywhere | [`RecentlyCreated`] |
@@ -81,10 +84,12 @@
 mod app_credential;
 mod application;
 mod application_settings;
+mod authentication_contexts;
 mod batch;
 mod binary;
 mod blueprint;
 mod client;
+mod conditional_access;
 mod consent;
 mod delta;
 mod device;
@@ -119,13 +124,18 @@ pub use application_settings::{
     PermissionScope, PreAuthorizedApplication, PublicClientSettings, RedirectUriSettings,
     RequiredResourceAccess, ResourceAccess, SpaSettings, WebSettings,
 };
+pub use authentication_contexts::AuthenticationContexts;
 pub use batch::{Batch, BatchAnswer, BatchId, BatchOutcome, BatchRequest};
 pub use binary::Binary;
 pub use blueprint::{
-    Blueprint, Change, IssuedSecret, LinkHost, Linked, MemoryHost, Plan, Platform, Progress,
-    RedirectUriFault, Refusal, Target,
+    Blueprint, Change, GroupClaims, IssuedSecret, LinkHost, Linked, LoginRegistration, MemoryHost,
+    OidcLogin, Plan, Platform, Progress, RedirectUriFault, Refusal, Target,
 };
 pub use client::GraphClient;
+pub use conditional_access::{
+    AuthenticationContext, ConditionalAccess, ConditionalAccessApplications,
+    ConditionalAccessConditions, ConditionalAccessPolicy, ConditionalAccessPolicyState,
+};
 pub use consent::{AppRoleAssignment, Consent, ConsentType, Granted, OAuth2PermissionGrant};
 pub use delta::{MemberChange, Removed, RemovedReason};
 pub use device::{Device, Devices};

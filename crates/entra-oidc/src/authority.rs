@@ -204,6 +204,11 @@ impl Authority {
         Ok(url)
     }
 
+    /// Whether it is one of Entra's, with tenants.
+    pub(crate) fn is_entra(&self) -> bool {
+        !matches!(self.kind, Kind::Generic(_))
+    }
+
     /// The client id as it stands in tokens: a GUID in lower case for Entra, any text for others.
     pub(crate) fn client_id(&self, text: &str) -> Result<String, OptionsError> {
         match &self.kind {
@@ -223,16 +228,19 @@ impl Authority {
         JwtRules::new().with_algorithms(self.algorithms())
     }
 
-    /// How the keys of its cloud name it, where it is one of Microsoft's: the host of its login
-    /// without `login.`, as the configurations of the three clouds say (`cloud_instance_name`).
+    /// How its keys name its cloud, as the configurations of these clouds say
+    /// (`cloud_instance_name`). Of the others it is not known without asking them.
     pub(crate) fn cloud_instance_name(&self) -> Option<String> {
-        match &self.kind {
-            Kind::Entra { cloud, .. } => {
-                let name = cloud.login_url().host_str()?.strip_prefix("login.")?;
-                Some(name.to_owned())
-            }
-            Kind::ExternalId { .. } | Kind::Generic(_) => None,
-        }
+        let Kind::Entra { cloud, .. } = &self.kind else {
+            return None;
+        };
+        let name = match cloud.login_url().host_str()? {
+            "login.microsoftonline.com" => "microsoftonline.com",
+            "login.microsoftonline.us" => "microsoftonline.us",
+            "login.partner.microsoftonline.cn" => "partner.microsoftonline.cn",
+            _ => return None,
+        };
+        Some(name.to_owned())
     }
 
     /// The algorithms with which it may sign.

@@ -144,8 +144,8 @@ impl Begin {
     pub fn with_user(mut self, user: &User) -> Self {
         self.user = Some(user.key().clone());
         if self.login_hint.is_none() {
-            let hint = user.login_hint().or(user.profile().user_name.as_deref());
-            self.login_hint = hint.map(str::to_owned);
+            let hint = user.login_hint().map(str::to_owned);
+            self.login_hint = hint.or_else(|| user.profile().user_name.clone());
         }
         self
     }

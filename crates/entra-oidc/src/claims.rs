@@ -185,6 +185,21 @@ impl<'de> Shape<'de> for ListShape {
     }
 }
 
+impl Claim<List<'_>> {
+    /// The entries as strings. Entra writes a list even where it has a single entry.
+    pub(crate) fn strings(
+        &self,
+        name: &'static str,
+        is_entra: bool,
+    ) -> Result<Vec<String>, TokenRefusal> {
+        match self.value(name)? {
+            Some(list) if list.is_bare && is_entra => Err(TokenRefusal::Claim(name)),
+            Some(list) => Ok(list.to_strings()),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
 impl Claim<ListShape> {
     /// Entra writes a list even where it has a single entry.
     pub(crate) fn check(&self, name: &'static str, is_entra: bool) -> Result<(), TokenRefusal> {

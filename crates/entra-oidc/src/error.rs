@@ -134,6 +134,19 @@ impl Error {
         }
     }
 
+    /// Whether a session that could not be renewed is over: its user was disabled, signed out
+    /// elsewhere, or is another one. A host ends its own session then, and keeps it where only the
+    /// provider or the product is at fault.
+    pub fn ends_session(&self) -> bool {
+        match self {
+            Self::Refresh(_) | Self::IdToken(_) => true,
+            Self::Token(entra_core::Error::Token(refusal)) => {
+                refusal.error == "invalid_grant" || self.needs_user()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the same login may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         self.http_status() == StatusCode::SERVICE_UNAVAILABLE
@@ -249,6 +262,9 @@ pub enum OptionsError {
     /// was asked.
     #[error("the authority has to be asked for its issuer first")]
     NotResolved,
+    /// An API is protected by tokens of Entra, whose claims it knows.
+    #[error("an API takes tokens of Entra alone")]
+    NotEntra,
     /// The name of a profile becomes part of cookies and paths.
     #[error("the name of a profile has 1 to 64 of a-z, 0-9, hyphen and underscore")]
     ProfileName,

@@ -95,7 +95,7 @@ impl IssuerRule {
     /// Reads a token's issuer: which form it is of, and which tenant it names.
     pub(crate) fn read(&self, issuer: &str) -> Option<FoundIssuer> {
         match &self.form {
-            Form::Exact(exact) => (exact == issuer).then(|| FoundIssuer {
+            Form::Exact(exact) => (exact == issuer).then_some(FoundIssuer {
                 tenant: match self.tenants {
                     Accepted::One(tenant) => Some(tenant),
                     _ => None,

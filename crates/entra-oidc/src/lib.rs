@@ -1,5 +1,8 @@
 //! OpenID Connect login with Microsoft Entra ID, and protection of a product's own API.
 
+mod api;
+mod api_caller;
+mod api_refusal;
 mod auth_context;
 mod authority;
 #[cfg(feature = "axum")]
@@ -8,6 +11,7 @@ mod back_channel;
 mod begin;
 mod callback;
 mod callback_refusal;
+mod challenge;
 mod claims;
 mod cookie;
 mod doctor;
@@ -42,6 +46,9 @@ mod verified_id_token;
 pub use self::axum::{
     Challenge, LoginFailure, MaybeSignedIn, Renewal, SignInRequired, SignedIn, WebLogin,
 };
+pub use api::ApiValidator;
+pub use api_caller::ApiCaller;
+pub use api_refusal::ApiRefusal;
 pub use auth_context::AuthContext;
 pub use authority::Authority;
 pub use back_channel::BackChannelLogout;

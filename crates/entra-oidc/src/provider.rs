@@ -56,6 +56,11 @@ impl Provider {
         self.0.published.load_full()
     }
 
+    /// Whether a day has passed since the configuration was read.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.pipeline.clock().monotonic().as_secs() >= self.0.due.load(Ordering::Relaxed)
+    }
+
     /// Reads the configuration again if a day has passed. What cannot be read, or says that the
     /// provider has become another one, changes nothing.
     pub(crate) async fn refresh_if_due(&self) {

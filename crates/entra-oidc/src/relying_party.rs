@@ -98,6 +98,9 @@ impl RelyingParty {
         claims: Option<&str>,
     ) -> Result<Tokens, Error> {
         match (&tokens.kept, self) {
+            (Kept::Entra { session, .. }, _) if !session.has_refresh_token() => {
+                Err(Error::NoRefreshToken)
+            }
             (Kept::Entra { session, scope }, _) => {
                 let mut request = scope_request(scope).bypassing_cache();
                 if let Some(claims) = claims {

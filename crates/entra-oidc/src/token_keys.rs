@@ -23,6 +23,16 @@ impl TokenKeys {
         Ok(Self::Given(Arc::new(GivenKeys { keys, rule, cloud })))
     }
 
+    /// Reads the provider's configuration again if a day has passed.
+    pub(crate) async fn refresh_if_due(&self) {
+        match self {
+            Self::Published(provider) if provider.is_due() => {
+                Box::pin(provider.refresh_if_due()).await;
+            }
+            Self::Published(_) | Self::Given(_) => {}
+        }
+    }
+
     /// What is known at this moment, for one validation.
     pub(crate) fn known(&self) -> KnownKeys {
         match self {

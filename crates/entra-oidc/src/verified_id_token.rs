@@ -83,15 +83,8 @@ impl VerifiedIdToken {
     ///
     /// # Errors
     /// [`JwtRefusal::Claims`] where it has another shape.
-    pub fn get<T: DeserializeOwned>(&self, claim: &str) -> Result<Option<T>, JwtRefusal> {
-        let mut claims: BTreeMap<String, serde_json::Value> = self.claims()?;
-        let Some(value) = claims.remove(claim) else {
-            return Ok(None);
-        };
-        let value = serde_json::from_value(value);
-        value.map(Some).map_err(|error| JwtRefusal::Claims {
-            column: error.column(),
-        })
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, JwtRefusal> {
+        claim(&self.jwt, name)
     }
 
     /// All claims, read into a type of the caller's.
@@ -110,7 +103,10 @@ impl VerifiedIdToken {
         profile.display_name = claims.name.shown();
         profile.given_name = claims.given_name.shown();
         profile.family_name = claims.family_name.shown();
-        profile.user_name = claims.preferred_username.shown().or(claims.upn.shown());
+        profile.user_name = claims
+            .preferred_username
+            .shown()
+            .or_else(|| claims.upn.shown());
         profile.is_guest = self.tenant().and_then(|tenant| claims.is_guest(tenant));
         profile.roles = claims
             .roles
@@ -143,6 +139,21 @@ impl fmt::Debug for VerifiedIdToken {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
+}
+
+/// One claim of a token.
+pub(crate) fn claim<T: DeserializeOwned>(
+    jwt: &VerifiedJwt,
+    name: &str,
+) -> Result<Option<T>, JwtRefusal> {
+    let mut claims: BTreeMap<String, serde_json::Value> = jwt.claims()?;
+    let Some(value) = claims.remove(name) else {
+        return Ok(None);
+    };
+    let value = serde_json::from_value(value);
+    value.map(Some).map_err(|error| JwtRefusal::Claims {
+        column: error.column(),
+    })
 }
 
 /// The claims that say something about the user.
@@ -178,7 +189,7 @@ struct Shown<'a> {
     roles: Claim<List<'a>>,
     #[serde(borrow)]
     groups: Claim<List<'a>>,
-    #[serde(rename = "_claim_names")]
+    #[serde(rename = "_names")]
     left_out: Claim<NamesGroups>,
     hasgroups: Claim<Truth>,
 }

@@ -10,10 +10,12 @@
 mod app_management_policy;
 mod app_policy;
 mod application;
+mod authentication_context;
 mod batch;
 mod body;
 mod certificate;
 mod certificate_roll;
+mod conditional_access;
 mod consent;
 mod credential;
 mod device;

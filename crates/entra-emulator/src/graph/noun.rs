@@ -50,6 +50,8 @@ impl Noun {
             Kind::PermissionGrant => &PERMISSION_GRANT,
             Kind::TenantAppManagementPolicy => &TENANT_APP_MANAGEMENT_POLICY,
             Kind::AppManagementPolicy => &APP_MANAGEMENT_POLICY,
+            Kind::ConditionalAccessPolicy => &CONDITIONAL_ACCESS_POLICY,
+            Kind::AuthenticationContext => &AUTHENTICATION_CONTEXT,
             Kind::FederatedIdentityCredential => &FEDERATED_IDENTITY_CREDENTIAL,
         }
     }
@@ -211,6 +213,8 @@ static DEFAULTS: LazyLock<HashMap<&'static str, Map<String, Value>>> = LazyLock:
         (&PERMISSION_GRANT, json!({})),
         (&TENANT_APP_MANAGEMENT_POLICY, json!({})),
         (&APP_MANAGEMENT_POLICY, json!({})),
+        (&CONDITIONAL_ACCESS_POLICY, conditional_access_defaults()),
+        (&AUTHENTICATION_CONTEXT, json!({})),
         (&FEDERATED_IDENTITY_CREDENTIAL, json!({})),
     ];
     filled
@@ -265,6 +269,13 @@ fn service_principal_defaults() -> Value {
         "info": {},
         "servicePrincipalType": "Application",
         "verifiedPublisher": {}
+    })
+}
+
+/// Learn, "Get conditionalAccessPolicy", example response.
+fn conditional_access_defaults() -> Value {
+    json!({
+        "conditions": {"clientAppTypes": ["all"], "applications": {}, "users": {}}
     })
 }
 
@@ -481,6 +492,28 @@ static APP_MANAGEMENT_POLICY: Noun = Noun {
     label: "AppManagementPolicy",
     shown: Shown::All,
     read_only: &["id", "deletedDateTime"],
+};
+
+static CONDITIONAL_ACCESS_POLICY: Noun = Noun {
+    type_name: "conditionalAccessPolicy",
+    set: "identity/conditionalAccess/policies",
+    label: "ConditionalAccessPolicy",
+    shown: Shown::But(&["deletedDateTime"]),
+    read_only: &[
+        "id",
+        "createdDateTime",
+        "deletedDateTime",
+        "modifiedDateTime",
+        "templateId",
+    ],
+};
+
+static AUTHENTICATION_CONTEXT: Noun = Noun {
+    type_name: "authenticationContextClassReference",
+    set: "identity/conditionalAccess/authenticationContextClassReferences",
+    label: "AuthenticationContextClassReference",
+    shown: Shown::All,
+    read_only: &["id"],
 };
 
 static FEDERATED_IDENTITY_CREDENTIAL: Noun = Noun {

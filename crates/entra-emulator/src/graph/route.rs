@@ -4,8 +4,9 @@ use super::error::GraphError;
 use super::path::{Key, Path};
 use super::{Answer, Exchange};
 use super::{
-    app_management_policy, application, certificate_roll, consent, credential, device, directory,
-    domain, federated_credential, grant, group, organization, policy, service_principal, user,
+    app_management_policy, application, authentication_context, certificate_roll,
+    conditional_access, consent, credential, device, directory, domain, federated_credential,
+    grant, group, organization, policy, service_principal, user,
 };
 
 /// One operation.
@@ -271,6 +272,46 @@ const ROUTES: &[Route] = &[
     list(
         "/policies/appManagementPolicies/{id}/appliesTo",
         app_management_policy::applies_to,
+    ),
+    list(
+        "/identity/conditionalAccess/policies",
+        conditional_access::list,
+    ),
+    post(
+        "/identity/conditionalAccess/policies",
+        conditional_access::create,
+    ),
+    get(
+        "/identity/conditionalAccess/policies/{id}",
+        conditional_access::get,
+    ),
+    patch(
+        "/identity/conditionalAccess/policies/{id}",
+        conditional_access::update,
+    ),
+    delete(
+        "/identity/conditionalAccess/policies/{id}",
+        conditional_access::delete,
+    ),
+    list(
+        "/identity/conditionalAccess/authenticationContextClassReferences",
+        authentication_context::list,
+    ),
+    post(
+        "/identity/conditionalAccess/authenticationContextClassReferences",
+        authentication_context::create,
+    ),
+    get(
+        "/identity/conditionalAccess/authenticationContextClassReferences/{id}",
+        authentication_context::get,
+    ),
+    patch(
+        "/identity/conditionalAccess/authenticationContextClassReferences/{id}",
+        authentication_context::update,
+    ),
+    delete(
+        "/identity/conditionalAccess/authenticationContextClassReferences/{id}",
+        authentication_context::delete,
     ),
     list("/directory/deletedItems", directory::list_deleted),
     get("/directory/deletedItems/{id}", directory::get_deleted),

@@ -95,6 +95,17 @@ impl Refusal {
         )
     }
 
+    /// `prompt=none` where several accounts are signed in and no hint names one.
+    pub(crate) fn several_accounts() -> Self {
+        Self::bad_request(
+            "interaction_required",
+            16000,
+            "Either multiple user identities are available for the current request or selected \
+             account is not supported for the scenario."
+                .to_owned(),
+        )
+    }
+
     /// The client asks for everything of a resource and declared nothing of it.
     pub(crate) fn resource_not_declared(client: (&str, &str), resource: (&str, &str)) -> Self {
         Self::bad_request(

@@ -55,6 +55,7 @@ fn add_web_app(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) -> SeededA
                 "enableAccessTokenIssuance": false,
                 "enableIdTokenIssuance": true,
             },
+            "logoutUrl": "https://localhost/signout-oidc",
             "redirectUris": ["https://localhost/signin-oidc", "http://localhost/signin-oidc"],
         });
         set(registration, "web", web);

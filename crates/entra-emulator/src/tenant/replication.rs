@@ -41,7 +41,9 @@ impl Replication {
             Kind::Domain
             | Kind::Organization
             | Kind::TenantAppManagementPolicy
-            | Kind::AppManagementPolicy => Duration::ZERO,
+            | Kind::AppManagementPolicy
+            | Kind::ConditionalAccessPolicy
+            | Kind::AuthenticationContext => Duration::ZERO,
             _ => self.objects,
         }
     }

@@ -1,6 +1,7 @@
 //! The calls that every test of the tenant makes.
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
+pub(crate) mod browser;
 pub(crate) mod keys;
 pub(crate) mod user;
 

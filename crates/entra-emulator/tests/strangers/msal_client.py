@@ -131,7 +131,7 @@ def browse(url):
     while answer.status_code == 200:
         form = Form(answer.text)
         if "passwd" in form.fields:
-            form.fields |= {"login": USER["user_principal_name"], "passwd": USER["password"]}
+            form.fields |= {"loginfmt": USER["user_principal_name"], "passwd": USER["password"]}
         action = "next" if "passwd" in form.fields else "accept"
         answer = browser.post(
             urllib.parse.urljoin(url, form.action),

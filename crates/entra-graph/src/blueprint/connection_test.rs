@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use url::Url;
 
 use super::Blueprint;
+use super::login_registration::{LOGIN, may_not_look};
 use super::tenant_view::TenantView;
 use crate::token_claims::TokenClaims;
 use crate::{
@@ -23,7 +24,8 @@ impl Blueprint {
     ///
     /// The findings come in this order: network, tenant, application and credential (the sign-in
     /// tells them apart), clock, the credential's end, each permission by name, Microsoft Graph,
-    /// and then those of [`with_probe`](Self::with_probe).
+    /// the registration where a [login](Self::with_oidc_login) is declared, and then those of
+    /// [`with_probe`](Self::with_probe).
     /// What depends on a failed check is skipped, and says so. It fails never: not being able to
     /// look is a finding too.
     pub async fn test_connection(&self, client: &ConfidentialClient) -> Vec<Finding> {
@@ -100,6 +102,7 @@ impl ConnectionTest<'_> {
         self.permissions(claims.as_ref(), &own);
         self.graph(claims.map(|claims| claims.roles).unwrap_or_default())
             .await;
+        self.login(&own);
     }
 
     /// The tenant's metadata needs no credential, so it tells the network from the tenant.
@@ -355,6 +358,17 @@ impl ConnectionTest<'_> {
         self.push(finding);
     }
 
+    /// What a login needs of the registration, where one is declared.
+    fn login(&mut self, own: &OwnView) {
+        if !self.blueprint.has_login() {
+            return;
+        }
+        let now = self.client.pipeline().clock().now();
+        let compare = |application| self.blueprint.compare_login(application, now);
+        let finding = own.application().map_or_else(may_not_look, compare);
+        self.push(finding);
+    }
+
     /// Whether the blueprint has a permission by which something could be read.
     fn expects_read(&self) -> bool {
         self.blueprint.application_permissions().next().is_some()
@@ -373,7 +387,11 @@ impl ConnectionTest<'_> {
             .collect();
         let fixed = FIXED_CHECKS.iter().map(|check| (*check).to_owned());
         let permissions = self.blueprint.permissions().iter().map(check_name);
-        let all = fixed.chain(permissions).chain([GRAPH.to_owned()]);
+        let login = self.blueprint.has_login().then(|| LOGIN.to_owned());
+        let all = fixed
+            .chain(permissions)
+            .chain([GRAPH.to_owned()])
+            .chain(login);
         for check in all.filter(|check| !done.contains(check)) {
             self.findings.push(Finding::skipped(check, why));
         }

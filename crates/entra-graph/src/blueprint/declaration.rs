@@ -28,6 +28,7 @@ impl Blueprint {
         let malformed = self.app_id_uris.iter().filter(|uri| !is_app_id_uri(uri));
         faults.extend(malformed.map(|uri| Refusal::AppIdUriForm { uri: uri.clone() }));
         self.redirect_uri_faults(&mut faults);
+        self.token_faults(&mut faults);
         self.secret_faults(&mut faults);
         faults
     }
@@ -51,6 +52,27 @@ impl Blueprint {
                 uri: uri.clone(),
                 fault,
             });
+        }
+    }
+
+    fn token_faults(&self, faults: &mut Vec<Refusal>) {
+        let claims = self.id_token_claims.iter().filter(|claim| !is_key(claim));
+        faults.extend(claims.map(|claim| Refusal::Claim {
+            claim: claim.clone(),
+        }));
+        for (index, role) in self.app_roles.iter().enumerate() {
+            let mut earlier = self.app_roles.iter().take(index);
+            let is_twice = earlier.any(|other| other.value == role.value);
+            if !is_role_value(&role.value) || is_twice {
+                faults.push(Refusal::AppRole {
+                    value: role.value.clone(),
+                });
+            }
+            if !is_name(&role.display_name) || !is_name(&role.description) {
+                faults.push(Refusal::Name {
+                    what: "name or description of an app role",
+                });
+            }
         }
     }
 
@@ -83,6 +105,16 @@ fn is_name(name: &str) -> bool {
     (1..=120).contains(&name.chars().count())
         && !name.trim().is_empty()
         && !name.chars().any(char::is_control)
+}
+
+/// Microsoft Learn, "appRole resource type": no white space, no dot at its beginning, and of other
+/// characters than letters and digits most of ASCII.
+fn is_role_value(value: &str) -> bool {
+    (1..=120).contains(&value.len())
+        && !value.starts_with('.')
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 /// The forms that do not depend on the tenant (Microsoft Learn, "Restrictions on identifier URIs

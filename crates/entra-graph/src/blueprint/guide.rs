@@ -46,6 +46,8 @@ impl fmt::Display for Guide<'_> {
         let mut steps = Steps { number: 0 };
         self.register(f, &mut steps, &name)?;
         self.redirect_uris(f, &mut steps)?;
+        self.tokens(f, &mut steps)?;
+        self.app_roles(f, &mut steps)?;
         self.app_id_uris(f, &mut steps)?;
         self.permissions(f, &mut steps)?;
         self.ownership(f, &mut steps)?;
@@ -111,6 +113,64 @@ impl Guide<'_> {
             f,
             "- Under **Implicit grant and hybrid flows** leave both boxes, **Access tokens** and \
              **ID tokens**, unchecked.\n"
+        )
+    }
+
+    fn tokens(&self, f: &mut fmt::Formatter<'_>, steps: &mut Steps) -> fmt::Result {
+        let claims = &self.blueprint.id_token_claims;
+        if claims.is_empty() && self.blueprint.groups.is_none() {
+            return Ok(());
+        }
+        steps.begin(f, "Choose what sign-in tokens say")?;
+        writeln!(f, "Go to **Token configuration**.\n")?;
+        if !claims.is_empty() {
+            writeln!(
+                f,
+                "- **Add optional claim > ID**, tick each of these and choose **Add**. If the portal \
+                 offers to turn on a Microsoft Graph permission for them, accept."
+            )?;
+            for claim in claims {
+                writeln!(f, "  - {}", code(claim))?;
+            }
+            writeln!(
+                f,
+                "- One that the list does not offer is written by hand: **Manifest**, into \
+                 `optionalClaims > idToken`, as `{{\"name\": \"…\"}}`."
+            )?;
+        }
+        if let Some(groups) = self.blueprint.groups {
+            writeln!(
+                f,
+                "- **Add groups claim > {}**, and leave **Group ID** chosen for each token.",
+                groups.label()
+            )?;
+        }
+        writeln!(f)
+    }
+
+    fn app_roles(&self, f: &mut fmt::Formatter<'_>, steps: &mut Steps) -> fmt::Result {
+        if self.blueprint.app_roles.is_empty() {
+            return Ok(());
+        }
+        steps.begin(f, "Make the roles")?;
+        writeln!(
+            f,
+            "Go to **App roles > Create app role**. **Allowed member types** is *Users/Groups* for \
+             each of these:\n"
+        )?;
+        for role in &self.blueprint.app_roles {
+            writeln!(
+                f,
+                "- **Display name** {}, **Value** {}, **Description** {}",
+                code(&role.display_name),
+                code(&role.value),
+                code(&role.description)
+            )?;
+        }
+        writeln!(
+            f,
+            "\nThen give them to people: **Entra ID > Enterprise applications**, this application, \
+             **Users and groups > Add user/group**.\n"
         )
     }
 

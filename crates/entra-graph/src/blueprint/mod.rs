@@ -9,10 +9,14 @@
 //! `AppRoleAssignment.ReadWrite.All`, which is as much as everything, and is dropped afterwards.
 
 mod apply;
+mod change;
 mod connection_test;
 mod declaration;
 mod guide;
+mod id_token;
 mod link_host;
+mod login_registration;
+mod oidc_login;
 mod plan;
 mod preflight;
 mod profile;
@@ -24,8 +28,12 @@ mod set_up_permission;
 mod tenant_view;
 
 pub use apply::Linked;
+pub use change::Change;
+pub use id_token::GroupClaims;
 pub use link_host::{IssuedSecret, LinkHost, MemoryHost, Progress};
-pub use plan::{Change, Plan, Target};
+pub use login_registration::LoginRegistration;
+pub use oidc_login::OidcLogin;
+pub use plan::{Plan, Target};
 pub use redirect_uri::{Platform, RedirectUriFault};
 pub use refusal::Refusal;
 
@@ -35,6 +43,7 @@ use entra_core::{Certificate, ClientId, Probe};
 use time::Duration;
 
 use crate::{Permission, PermissionKind, SignInAudience};
+use id_token::RoleDeclaration;
 
 /// What a product needs of a tenant. Declared once, by the product's developer.
 ///
@@ -60,6 +69,9 @@ pub struct Blueprint {
     app_id_uris: Vec<String>,
     redirect_uris: Vec<(Platform, String)>,
     logout_url: Option<String>,
+    id_token_claims: Vec<String>,
+    groups: Option<GroupClaims>,
+    app_roles: Vec<RoleDeclaration>,
     permissions: Vec<Permission>,
     secret: Option<SecretDeclaration>,
     certificate: Option<Certificate>,
@@ -82,6 +94,9 @@ impl Blueprint {
             app_id_uris: Vec::new(),
             redirect_uris: Vec::new(),
             logout_url: None,
+            id_token_claims: Vec::new(),
+            groups: None,
+            app_roles: Vec::new(),
             permissions: Vec::new(),
             secret: None,
             certificate: None,
@@ -134,6 +149,42 @@ impl Blueprint {
     #[must_use]
     pub fn with_logout_url(mut self, url: impl Into<String>) -> Self {
         self.logout_url = Some(url.into());
+        self
+    }
+
+    /// Adds an optional claim to ID tokens (Microsoft Learn, "Optional claims reference"). One that
+    /// is there stays as it is.
+    #[must_use]
+    pub fn with_id_token_claim(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        if !self.id_token_claims.contains(&name) {
+            self.id_token_claims.push(name);
+        }
+        self
+    }
+
+    /// Puts groups into tokens. A setting that includes these groups is left as it is.
+    #[must_use]
+    pub fn with_group_claims(mut self, groups: GroupClaims) -> Self {
+        self.groups = Some(groups);
+        self
+    }
+
+    /// Adds a role that administrators assign to users and groups (**Enterprise applications >
+    /// Users and groups**). `value` stands in the claim `roles` of a token: up to 120 characters
+    /// without white space.
+    #[must_use]
+    pub fn with_app_role(
+        mut self,
+        value: impl Into<String>,
+        display_name: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
+        self.app_roles.push(RoleDeclaration {
+            value: value.into(),
+            display_name: display_name.into(),
+            description: description.into(),
+        });
         self
     }
 

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use entra_core::{Certificate, ClientId, ObjectId};
-use time::{Duration, OffsetDateTime};
+use entra_core::{ClientId, ObjectId};
+use time::OffsetDateTime;
 
+use super::id_token;
 use super::secret_state::SecretState;
 use super::tenant_view::TenantView;
-use super::{Blueprint, Platform, Refusal, preflight, registration, set_up_permission};
-use crate::{Application, Error, GraphClient, Permission, SignInAudience};
+use super::{Blueprint, Change, Platform, Refusal, preflight, registration, set_up_permission};
+use crate::{Application, Error, GraphClient};
 
 impl Blueprint {
     /// Compares the blueprint with the tenant and changes nothing.
@@ -69,6 +70,13 @@ impl Blueprint {
         plan
     }
 
+    /// What of a registration differs.
+    pub(super) fn registration_changes(&self, application: &Application) -> Vec<Change> {
+        let mut plan = Plan::refused(self, Vec::new());
+        self.compare_registration(&mut plan, application);
+        plan.changes
+    }
+
     fn plan_new_registration(&self, plan: &mut Plan) {
         plan.changes.push(Change::CreateApplication);
         for uri in &self.app_id_uris {
@@ -84,6 +92,7 @@ impl Blueprint {
                 to: url.clone(),
             });
         }
+        self.compare_tokens(plan, &Application::default());
     }
 
     fn compare_registration(&self, plan: &mut Plan, application: &Application) {
@@ -114,6 +123,24 @@ impl Blueprint {
                 to: url.clone(),
             });
         }
+        self.compare_tokens(plan, application);
+    }
+
+    /// What tokens say of a user: optional claims, groups, roles.
+    fn compare_tokens(&self, plan: &mut Plan, application: &Application) {
+        for claim in self.missing_claims(application) {
+            plan.changes.push(Change::AddIdTokenClaim(claim.to_owned()));
+        }
+        if let Some(to) = self.missing_group_claims(application) {
+            plan.changes.push(Change::SetGroupClaims {
+                from: id_token::group_claims(application).map(str::to_owned),
+                to,
+            });
+        }
+        for role in self.missing_app_roles(application) {
+            plan.changes.push(Change::AddAppRole(role.value.clone()));
+        }
+        plan.notes.extend(self.unlike_app_roles(application));
     }
 
     fn compare_uris(&self, plan: &mut Plan, application: &Application) {
@@ -334,114 +361,6 @@ impl fmt::Display for Target {
                 write!(
                     f,
                     "adopted application {client_id}, which may not read itself"
-                )
-            }
-        }
-    }
-}
-
-/// One thing that applying changes.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Change {
-    /// The registration is made.
-    CreateApplication,
-    /// The display name is set.
-    Rename {
-        /// As it is.
-        from: String,
-        /// As it shall be.
-        to: String,
-    },
-    /// The audience is set.
-    SetAudience {
-        /// As it is.
-        from: Option<SignInAudience>,
-        /// As it shall be.
-        to: SignInAudience,
-    },
-    /// An App ID URI is added.
-    AddAppIdUri(String),
-    /// A redirect URI is added to a platform.
-    AddRedirectUri(Platform, String),
-    /// Tokens are no longer issued from the authorization endpoint.
-    DisableImplicitGrant,
-    /// The front-channel logout URL is set.
-    SetLogoutUrl {
-        /// As it is.
-        from: Option<String>,
-        /// As it shall be.
-        to: String,
-    },
-    /// The permission is declared, so that the portal lists it.
-    DeclarePermission(Permission),
-    /// The service principal (enterprise application) is made.
-    CreateServicePrincipal,
-    /// Admin consent is granted.
-    Consent(Permission),
-    /// The application becomes an owner of its own registration, so that it may renew its
-    /// credentials.
-    OwnItself,
-    /// The certificate is registered beside those that are there.
-    AddCertificate(Certificate),
-    /// The issue of client secrets was interrupted; what is left of it is cleaned up.
-    FinishSecrets {
-        /// Their name.
-        name: String,
-        /// How many.
-        count: usize,
-    },
-    /// A client secret is issued.
-    AddSecret {
-        /// Its name.
-        name: String,
-        /// How long it is valid.
-        lifetime: Duration,
-    },
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CreateApplication => f.write_str("+ app registration"),
-            Self::Rename { from, to } => write!(f, "~ display name: {from} => {to}"),
-            Self::SetAudience { from, to } => {
-                let from = from.as_ref().map_or("none", SignInAudience::as_str);
-                write!(f, "~ audience: {from} => {}", to.as_str())
-            }
-            Self::AddAppIdUri(uri) => write!(f, "+ App ID URI {uri}"),
-            Self::AddRedirectUri(platform, uri) => write!(f, "+ {platform} redirect URI {uri}"),
-            Self::DisableImplicitGrant => {
-                f.write_str("~ ID and access tokens from the authorization endpoint: on => off")
-            }
-            Self::SetLogoutUrl { from, to } => {
-                write!(
-                    f,
-                    "~ front-channel logout URL: {} => {to}",
-                    from.as_deref().unwrap_or("none")
-                )
-            }
-            Self::DeclarePermission(permission) => write!(f, "+ API permission {permission}"),
-            Self::CreateServicePrincipal => f.write_str("+ service principal"),
-            Self::Consent(permission) => write!(f, "+ admin consent to {permission}"),
-            Self::OwnItself => f.write_str("+ the application as an owner of itself"),
-            Self::AddCertificate(certificate) => write!(
-                f,
-                "+ certificate {} valid until {}",
-                certificate.thumbprint_sha1(),
-                certificate.not_after().date()
-            ),
-            Self::FinishSecrets { name, count } => {
-                write!(
-                    f,
-                    "- {count} interrupted issue(s) of client secret «{name}»"
-                )
-            }
-            Self::AddSecret { name, lifetime } => {
-                write!(
-                    f,
-                    "+ client secret «{name}» for {} days",
-                    lifetime.whole_days()
                 )
             }
         }

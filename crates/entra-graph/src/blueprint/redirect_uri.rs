@@ -66,6 +66,14 @@ pub enum RedirectUriFault {
     /// It has a scheme of its own, which only public clients may have.
     #[error("a scheme of its own is for public clients only")]
     CustomScheme,
+    /// It is the IPv6 loopback address, which Entra does not take.
+    #[error("the IPv6 loopback address is not supported; localhost is")]
+    Ipv6Loopback,
+    /// The id of a browser extension in it is no such id.
+    #[error(
+        "the id of the browser extension is not 32 letters from a to p, or not 40 hexadecimal digits for Firefox"
+    )]
+    ExtensionId,
     /// The same URI stands under two platforms.
     #[error("the same URI stands under two platforms")]
     TwoPlatforms,
@@ -88,8 +96,14 @@ pub(super) fn check(platform: Platform, uri: &str) -> Result<(), RedirectUriFaul
     if url.fragment().is_some() {
         return Err(RedirectUriFault::Fragment);
     }
+    if !has_extension_id(&url) {
+        return Err(RedirectUriFault::ExtensionId);
+    }
     match (url.scheme(), platform) {
         ("https", _) => Ok(()),
+        ("http", _) if matches!(url.host(), Some(Host::Ipv6(host)) if host.is_loopback()) => {
+            Err(RedirectUriFault::Ipv6Loopback)
+        }
         ("http", _) if is_localhost(&url, platform) => Ok(()),
         ("http", _) => Err(RedirectUriFault::NotHttps),
         (_, Platform::PublicClient) => Ok(()),
@@ -102,9 +116,21 @@ fn is_localhost(url: &Url, platform: Platform) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => platform == Platform::PublicClient && address.is_loopback(),
-        Some(Host::Ipv6(address)) => platform == Platform::PublicClient && address.is_loopback(),
-        None => false,
+        Some(Host::Ipv6(_)) | None => false,
     }
+}
+
+/// Whether the host is no browser extension's, or that of a well-formed id: a browser makes the
+/// name of the id, so that with another one nobody is ever sent back.
+fn has_extension_id(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    if let Some(id) = host.strip_suffix(".chromiumapp.org") {
+        return id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte));
+    }
+    if let Some(id) = host.strip_suffix(".extensions.allizom.org") {
+        return id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
+    true
 }
 
 #[cfg(test)]
@@ -158,6 +184,37 @@ mod tests {
             ),
             (PublicClient, "psrmobile://auth", Ok(())),
             (PublicClient, "http://127.0.0.1", Ok(())),
+            (
+                PublicClient,
+                "http://[::1]/",
+                Err(RedirectUriFault::Ipv6Loopback),
+            ),
+            (Web, "http://[::1]/", Err(RedirectUriFault::Ipv6Loopback)),
+            (
+                SinglePage,
+                "https://abcdefghijklmnopabcdefghijklmnoq.chromiumapp.org/",
+                Err(RedirectUriFault::ExtensionId),
+            ),
+            (
+                SinglePage,
+                "https://abc.chromiumapp.org/",
+                Err(RedirectUriFault::ExtensionId),
+            ),
+            (
+                SinglePage,
+                "https://0123456789abcdef0123456789abcdef01234567.extensions.allizom.org/",
+                Ok(()),
+            ),
+            (
+                Web,
+                "https://acme@example.extensions.allizom.org/",
+                Err(RedirectUriFault::UserInfo),
+            ),
+            (
+                Web,
+                "https://acme.extensions.allizom.org/",
+                Err(RedirectUriFault::ExtensionId),
+            ),
             (
                 PublicClient,
                 "http://localhost.example",

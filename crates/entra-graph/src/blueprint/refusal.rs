@@ -88,6 +88,20 @@ pub enum Refusal {
         /// What is wrong with it.
         fault: RedirectUriFault,
     },
+    /// A claim has a name that no claim has.
+    #[error("{claim:?} is not the name of a claim")]
+    Claim {
+        /// The name.
+        claim: String,
+    },
+    /// The value of an app role is there twice, or not 1 to 120 characters without white space.
+    #[error(
+        "the app role {value:?} is there twice, or not 1 to 120 characters without white space"
+    )]
+    AppRole {
+        /// The value.
+        value: String,
+    },
     /// Microsoft Graph has no such permission.
     #[error(transparent)]
     UnknownPermission(#[from] UnknownPermission),
@@ -150,6 +164,8 @@ impl Refusal {
                 RedirectUriFault::TwoPlatforms => "keep it under one platform".to_owned(),
                 _ => "correct the URI in the blueprint".to_owned(),
             },
+            Self::Claim { .. } => "take a name of Microsoft's list of optional claims".to_owned(),
+            Self::AppRole { .. } => "give the role another value in the blueprint".to_owned(),
             Self::UnknownPermission(unknown) => unknown.remedy(),
             Self::SecretsForbidden => "let the blueprint use a certificate instead".to_owned(),
             Self::SecretLifetime { allowed, .. } | Self::CertificateLifetime { allowed, .. } => {

@@ -26,6 +26,11 @@ impl Blueprint {
             public_client: public_client.map(|uris| PublicClientSettings {
                 redirect_uris: Some(uris),
             }),
+            optional_claims: self.optional_claims_patch_for(current).map(Some),
+            group_membership_claims: self
+                .missing_group_claims(current)
+                .map(|groups| Some(groups.as_str().to_owned())),
+            app_roles: self.app_roles_patch_for(current),
             required_resource_access: self.declarations_for(current, catalog)?,
             ..Application::default()
         };

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     reason = "what a test cannot do fails it, and no test needs all of this"
 )]
 
@@ -86,6 +87,12 @@ impl Stage {
 
     /// An administrator changes the registration of the web application.
     pub(crate) async fn patch_app(&self, change: &serde_json::Value) {
+        let web = self.emulator.web_app().object_id;
+        self.patch(&format!("applications/{web}"), change).await;
+    }
+
+    /// An administrator changes an object of the tenant.
+    pub(crate) async fn patch(&self, path: &str, change: &serde_json::Value) {
         let app = self.emulator.setup_app();
         let cloud = self.emulator.cloud();
         let client = ConfidentialClient::new(
@@ -96,14 +103,12 @@ impl Stage {
         )
         .unwrap();
         let scope = TokenRequest::new([cloud.graph_scope()]);
-        let web = self.emulator.web_app().object_id;
-        let url = format!("{}v1.0/applications/{web}", cloud.graph_url());
+        let url = format!("{}v1.0/{path}", cloud.graph_url());
         let request = Request::patch(url)
             .header(CONTENT_TYPE, "application/json")
             .body(Bytes::from(change.to_string()))
             .unwrap();
-        let call =
-            Call::new("PATCH /applications/{id}", request).with_credential(Arc::new(client), scope);
+        let call = Call::new("PATCH /{object}", request).with_credential(Arc::new(client), scope);
         self.pipeline().send(call).await.unwrap();
         // Until every replica has seen it.
         self.advance(120);
