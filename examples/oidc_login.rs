@@ -11,7 +11,7 @@ mod provider;
 mod serve;
 
 use std::error::Error;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +19,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Json};
-use axum::routing::get;
+use axum::routing::{get, post};
 use clap::{Parser, ValueEnum};
 use entra_core::{Groups, MemorySessionIndex};
-use entra_oidc::{EntraLogin, MaybeSignedIn, RedirectUri, Sessions, WebLogin};
+use entra_oidc::{
+    Challenge, EntraLogin, MaybeSignedIn, RedirectUri, Sessions, SignedIn, User, WebLogin,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -33,7 +35,8 @@ use tokio::net::TcpListener;
 /// browser comes back to from a sign-out, and the front-channel logout URL). `GET /login` begins a
 /// login. `GET /me` answers with JSON: `signed_in`, `key`, `name`, `roles`, `groups` (null where
 /// they are not known), `auth_contexts`; with 401 and `signed_in: false` for everybody else.
-/// `POST /logout` signs out. What comes back to the redirect URI and is refused is answered with a
+/// `POST /renew` asks the provider whether the user may still sign in, and answers like `/me`
+/// (with `--scope offline_access`). `POST /logout` signs out. What comes back to the redirect URI and is refused is answered with a
 /// page of status 4xx, and makes no session.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -51,7 +54,12 @@ pub struct Arguments {
     #[arg(long, requires = "issuer")]
     client_id: Option<String>,
     /// The client secret.
-    #[arg(long, requires = "issuer", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(
+        long,
+        requires = "issuer",
+        env = "OIDC_CLIENT_SECRET",
+        hide_env_values = true
+    )]
     client_secret: Option<String>,
     /// PEM file with certificate authorities to trust beside those of the system.
     #[arg(long, requires = "issuer")]
@@ -65,6 +73,9 @@ pub struct Arguments {
     /// How the provider's answer comes; form_post needs https.
     #[arg(long, value_enum, default_value = "query")]
     response_mode: ResponseMode,
+    /// Another scope to ask for beside openid and profile; may be repeated.
+    #[arg(long)]
+    scope: Vec<String>,
     /// The issuer is a provider of another kind than Entra.
     #[arg(long, requires = "issuer")]
     generic: bool,
@@ -79,7 +90,10 @@ enum ResponseMode {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
@@ -117,6 +131,7 @@ fn app(web: WebLogin) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/me", get(me))
+        .route("/renew", post(renew))
         .merge(web.routes())
         .with_state(web)
 }
@@ -131,19 +146,32 @@ async fn home(MaybeSignedIn(user): MaybeSignedIn) -> Html<&'static str> {
 }
 
 async fn me(MaybeSignedIn(user): MaybeSignedIn) -> impl IntoResponse {
-    let Some(user) = user else {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false})));
-    };
-    let contexts: Vec<_> = user.auth_contexts().iter().map(ToString::to_string).collect();
-    let answer = json!({
+    match user {
+        Some(user) => (StatusCode::OK, Json(describe(&user))),
+        None => (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false}))),
+    }
+}
+
+async fn renew(user: SignedIn) -> Result<impl IntoResponse, Challenge> {
+    let renewal = user.renew(None).await?;
+    let answer = Json(describe(&renewal.user));
+    Ok((renewal, answer))
+}
+
+fn describe(user: &User) -> Value {
+    let contexts: Vec<_> = user
+        .auth_contexts()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    json!({
         "signed_in": true,
         "key": user.key(),
         "name": user.display_name(),
         "roles": user.roles(),
         "groups": groups(user.groups()),
         "auth_contexts": contexts,
-    });
-    (StatusCode::OK, Json(answer))
+    })
 }
 
 /// That somebody has no groups and that they are not known are two things.

@@ -26,7 +26,8 @@ pub async fn login(
     // when this program ends have to begin anew.
     let keys = KeyRing::new(SealingKey::generate());
     let mut options = LoginOptions::new(authority, client_id, redirect_uri.clone(), keys)?
-        .with_post_logout_redirect_uri(redirect_uri);
+        .with_post_logout_redirect_uri(redirect_uri)
+        .with_scopes(arguments.scope.iter().cloned());
     options = match (&arguments.client_secret, arguments.generic) {
         (Some(secret), true) => options.with_client_secret(Secret::new(secret))?,
         (Some(secret), false) => {
@@ -37,10 +38,21 @@ pub async fn login(
     if arguments.response_mode == ResponseMode::FormPost {
         options = options.with_form_post()?;
     }
-    let root_ca_pem = arguments.ca.as_ref().map(std::fs::read_to_string).transpose()?;
+    let root_ca_pem = arguments
+        .ca
+        .as_ref()
+        .map(std::fs::read_to_string)
+        .transpose()?;
     let http = HttpsClient::with_options(https_options(root_ca_pem))?;
     let login = EntraLogin::connect(options, Pipeline::new(http)).await;
-    login.map_err(|error| format!("{}. {}", entra_core::error_chain(&error), error.admin_hint()).into())
+    login.map_err(|error| {
+        format!(
+            "{}. {}",
+            entra_core::error_chain(&error),
+            error.admin_hint()
+        )
+        .into()
+    })
 }
 
 /// A tenant of one of Microsoft's clouds, of an External ID tenant, or of a cloud of one's own.
@@ -51,7 +63,9 @@ fn entra(issuer: &str) -> Result<Authority, Box<dyn Error>> {
         return Err("the issuer of Entra has the form https://{host}/{tenant}/v2.0".into());
     };
     let host = url.host_str().unwrap_or_default();
-    let cloud = Cloud::all().into_iter().find(|cloud| cloud.is_login_host(host));
+    let cloud = Cloud::all()
+        .into_iter()
+        .find(|cloud| cloud.is_login_host(host));
     let cloud = match cloud {
         Some(cloud) => cloud,
         None => {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::logout::has_pending_sign_out;
 use super::page::unknown_profile;
 use super::paths::Named;
-use super::request::{is_cross_site, parameter};
+use super::request::{is_cross_site, original_uri, parameter};
 use super::{WebLogin, empty};
 use crate::logout::redirect;
 use crate::transaction::{Sealed, cookie_name, read};
@@ -25,6 +25,9 @@ pub(super) async fn finish(
     let (parts, body) = request.into_parts();
     if is_from_sign_out(&parts) {
         return web.back_from_sign_out(&named, &parts.uri, &parts.headers);
+    }
+    if parts.method == Method::GET && parts.uri.query() == Some(AGAIN) {
+        return web.look_again(&parts.headers).await;
     }
     let Ok(body) = to_bytes(body, MOST_BYTES).await else {
         let error = CallbackRefusal::TooLarge { limit: MOST_BYTES }.into();
@@ -66,11 +69,11 @@ impl WebLogin {
         parts: &Parts,
     ) -> Response {
         let (login, return_to) = pending.unzip();
-        if is_replay(failed.error())
-            && let (Some(login), Some(return_to)) = (&login, &return_to)
-            && self.was_sent_twice(login, parts).await
+        if let Some(onward) = self
+            .onward(&failed, login.as_ref(), return_to.as_ref(), parts)
+            .await
         {
-            return empty(redirect(return_to.as_str(), failed.set_cookies()));
+            return empty(redirect(&onward, failed.set_cookies()));
         }
         let try_again = self.login_path(login.as_ref(), return_to.as_ref().map(ReturnTo::as_str));
         let profile = login.as_ref().map(EntraLogin::profile);
@@ -78,17 +81,48 @@ impl WebLogin {
         with_cookies(page, failed.set_cookies())
     }
 
-    /// Whether an answer came a second time because a browser sent it twice: its first one has
-    /// signed the user in. Where the provider's page posted a form the browser keeps the session's
-    /// cookie back, so that cannot be seen; the browser holds the pending login itself, and the
-    /// page to which it goes asks for a session.
-    async fn was_sent_twice(&self, login: &EntraLogin, parts: &Parts) -> bool {
-        let session = self.sessions().load(&parts.headers).await;
-        match session {
-            Ok(Some((_, session))) => session.profile == *login.profile(),
-            Ok(None) => parts.method == Method::POST && is_cross_site(&parts.headers),
-            Err(_) => false,
+    /// Where a browser goes on that sent its answer twice, and whom the first one has signed in: a
+    /// double click, a way back to the provider's page. The second answer signs nobody in.
+    async fn onward(
+        &self,
+        failed: &FailedLogin,
+        login: Option<&EntraLogin>,
+        return_to: Option<&ReturnTo>,
+        parts: &Parts,
+    ) -> Option<String> {
+        let Error::Callback(refusal) = failed.error() else {
+            return None;
+        };
+        // With a form from another site the browser keeps the session's cookie back.
+        let is_blind = parts.method == Method::POST && is_cross_site(&parts.headers);
+        match (refusal, login, return_to) {
+            (CallbackRefusal::TransactionReplayed, Some(login), Some(return_to)) => {
+                let is_ours = is_blind || self.has_session_of(login, &parts.headers).await;
+                is_ours.then(|| return_to.as_str().to_owned())
+            }
+            // What was pending is gone: a GET of ours shows who is signed in.
+            (CallbackRefusal::TransactionNotFound, ..) if is_blind => {
+                Some(format!("{}?{AGAIN}", original_uri(parts).path()))
+            }
+            _ => None,
         }
+    }
+
+    /// The GET of a browser whose answer belongs to no pending login.
+    async fn look_again(&self, headers: &HeaderMap) -> Response {
+        match self.sessions().load(headers).await {
+            Ok(Some(_)) => empty(redirect("/", &[])),
+            Ok(None) => {
+                let error = CallbackRefusal::TransactionNotFound.into();
+                self.failed(None, &error, &self.login_path(None, None))
+            }
+            Err(error) => self.unavailable(&error),
+        }
+    }
+
+    async fn has_session_of(&self, login: &EntraLogin, headers: &HeaderMap) -> bool {
+        let session = self.sessions().load(headers).await;
+        matches!(session, Ok(Some((_, session))) if session.profile == *login.profile())
     }
 
     /// The login that this browser has pending with the `state` of an answer, and where it was to
@@ -121,10 +155,6 @@ impl EntraLogin {
     }
 }
 
-fn is_replay(error: &Error) -> bool {
-    matches!(error, Error::Callback(CallbackRefusal::TransactionReplayed))
-}
-
 /// Where the post-logout redirect URI is the redirect URI itself: what comes has a `state` of ours
 /// and nothing else, and this browser has a sign-out pending.
 fn is_from_sign_out(parts: &Parts) -> bool {
@@ -145,3 +175,5 @@ fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
 
 /// A hybrid answer with two hundred groups in its ID token has a tenth of it.
 const MOST_BYTES: usize = 128 << 10;
+/// The query with which a browser is sent from a form to a GET.
+const AGAIN: &str = "again";

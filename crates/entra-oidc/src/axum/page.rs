@@ -221,14 +221,14 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'sha256-Pd2CZlRSBHYfdCTZ6wBRYzznuzSupOOMidAeLCwv0e8='; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-0N2Ikcg80nUDvCDgiOU+CYHgr7o5hpVER45px+ao5Oc='; base-uri 'none'; frame-ancestors 'none'",
     ),
 ];
 
 /// Its hash stands in the policy above.
 const STYLE: &str = ":root{color-scheme:light dark;font:1.0625rem/1.5 system-ui,sans-serif}\
     body{margin:0;display:grid;place-items:center;min-height:100vh}\
-    main{max-width:26rem;padding:2rem}\
+    main{box-sizing:border-box;width:100%;max-width:30rem;padding:2rem}\
     h1{font-size:1.375rem;margin:0 0 1rem}\
     p{margin:0 0 1rem}\
     .note{font-size:.875rem;opacity:.75}\

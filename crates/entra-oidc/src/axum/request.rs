@@ -67,7 +67,7 @@ pub(super) fn with_query<'a>(
 }
 
 /// As the browser sent it, also within a nested router.
-fn original_uri(parts: &Parts) -> &Uri {
+pub(super) fn original_uri(parts: &Parts) -> &Uri {
     parts
         .extensions
         .get::<OriginalUri>()

@@ -170,17 +170,27 @@ async fn a_form_that_a_browser_sends_twice_goes_on_though_the_session_is_not_see
     let second = site.browser.come_back(&redirect).await;
     assert_eq!(second.location(), "/vault");
     // It made no session: who has none is asked to sign in there.
-    assert!(
-        second
-            .set_cookies()
-            .iter()
-            .all(|cookie| !cookie.contains("entra_session"))
-    );
+    assert_no_session(&second);
+    // Also when what was pending has been taken away by the first answer.
+    let third = site.browser.come_back(&redirect).await;
+    assert_eq!(third.location(), "/signin-oidc?again");
+    assert_no_session(&third);
+    assert_eq!(site.browser.get("/signin-oidc?again").await.location(), "/");
+    // Whoever has no session sees what is wrong.
+    let mut other = crate::site::Browser::of(&site.web);
+    other.get("/signin-oidc?again").await.is_failure(400);
+
     let form = redirect.form.unwrap();
     let request =
         Request::post("/signin-oidc").header("content-type", "application/x-www-form-urlencoded");
     site.browser.cookies = pending;
     site.browser.send(request, &form).await.is_failure(400);
+}
+
+fn assert_no_session(answer: &Answer) {
+    for cookie in answer.set_cookies() {
+        assert!(!cookie.contains("entra_session"), "{cookie}");
+    }
 }
 
 #[tokio::test]
