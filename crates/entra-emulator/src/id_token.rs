@@ -49,7 +49,7 @@ impl IdToken<'_> {
         let mut claims = self.base_claims(tenant, origin, now);
         self.add_profile(&mut claims);
         self.add_optional(tenant, &mut claims);
-        self.add_groups(tenant, origin, &mut claims);
+        self.add_groups(tenant, &mut claims);
         let contexts = contexts_of(
             (tenant, &self.grant.session),
             &self.grant.claims.id_token_contexts,
@@ -149,7 +149,7 @@ impl IdToken<'_> {
 
     /// `groups`, or the sign that there are more than fit (Microsoft Learn, "Configure group claims
     /// for applications by using Microsoft Entra ID": 200 in a JWT).
-    fn add_groups(&self, tenant: &Tenant, origin: &Url, claims: &mut Map<String, Value>) {
+    fn add_groups(&self, tenant: &Tenant, claims: &mut Map<String, Value>) {
         let wanted = text_of(self.client.application, "groupMembershipClaims");
         if !matches!(wanted, "SecurityGroup" | "All" | "ApplicationGroup") {
             return;
@@ -158,7 +158,7 @@ impl IdToken<'_> {
         let groups = groups_of(tenant, user_id, wanted, self.client.principal);
         if groups.len() > MOST_GROUPS {
             claims.insert("_claim_names".to_owned(), json!({"groups": "src1"}));
-            let endpoint = format!("{origin}v1.0/users/{user_id}/getMemberObjects");
+            let endpoint = format!("{}v1.0/users/{user_id}/getMemberObjects", tenant.graph_url);
             let sources = json!({"src1": {"endpoint": endpoint}});
             claims.insert("_claim_sources".to_owned(), sources);
         } else if !groups.is_empty() {

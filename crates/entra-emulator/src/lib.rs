@@ -54,6 +54,7 @@ mod control;
 mod delegated_token;
 mod device_code;
 mod emulator;
+mod external_id;
 mod fault;
 mod forge;
 mod form;
