@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use entra_core::TenantId;
 use entra_emulator::{IdTokenChange, Signer};
-use entra_oidc::{Authority, EntraLogin, Error};
+use entra_oidc::{Authority, EntraLogin, Error, IdTokenRefusal, TokenRefusal};
 use serde_json::json;
 use stage::Stage;
 
@@ -146,4 +146,69 @@ async fn a_key_that_was_gone_for_a_day_counts_no_more() {
     stage.advance(25 * 60 * 60);
     let error = stage.finish(&login).await.unwrap_err();
     assert!(refusal(&error).contains("key"), "{error:?}");
+}
+
+/// The tenant at `contoso.ciamlogin.com`, with the Graph of the local one.
+fn external(stage: &Stage, tenant: entra_core::Tenant) -> Authority {
+    let graph = stage.emulator.cloud().graph_url().to_string();
+    let cloud = entra_core::Cloud::custom("https://contoso.ciamlogin.com", &graph).unwrap();
+    Authority::external_id_at(cloud, tenant).unwrap()
+}
+
+#[tokio::test]
+async fn an_external_id_tenant_is_named_by_its_id_and_asked_by_its_name() {
+    let seed = entra_emulator::Seed::new().with_external_id("contoso");
+    let stage = Stage::of(seed);
+    let domain = entra_core::Tenant::parse(&stage.emulator.domain()).unwrap();
+    for tenant in [stage.tenant(), domain] {
+        let authority = external(&stage, tenant);
+        let login = login_of(&stage, authority).await;
+        let done = stage.finish(&login).await.unwrap();
+        let id = stage.emulator.tenant_id();
+        let issuer = format!("https://{id}.ciamlogin.com/{id}/v2.0");
+        assert_eq!(done.user.issuer(), issuer);
+        assert_eq!(done.user.key().tenant(), id.parse().ok());
+    }
+}
+
+#[tokio::test]
+async fn an_external_id_tenant_that_is_another_one_is_refused() {
+    let seed = entra_emulator::Seed::new().with_external_id("contoso");
+    let stage = Stage::of(seed);
+    let id = stage.emulator.tenant_id();
+    stage
+        .between
+        .change_json("openid-configuration", move |document| {
+            let other = document.to_string().replace(&id, OTHER);
+            *document = serde_json::from_str(&other).unwrap();
+        });
+    let authority = external(&stage, stage.tenant());
+    let options = stage.options_of(authority);
+    let error = EntraLogin::connect(options, stage.pipeline())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Discovery(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_issuer_under_the_name_of_an_external_id_tenant_is_refused() {
+    let seed = entra_emulator::Seed::new().with_external_id("contoso");
+    let stage = Stage::of(seed);
+    let authority = external(&stage, stage.tenant());
+    let login = login_of(&stage, authority).await;
+    let id = stage.emulator.tenant_id();
+    for issuer in [
+        format!("https://contoso.ciamlogin.com/{id}/v2.0"),
+        format!("https://login.microsoftonline.com/{id}/v2.0"),
+        format!("https://localhost/{id}/v2.0"),
+    ] {
+        let change = IdTokenChange::new().with_claim("iss", issuer.clone());
+        stage.emulator.forge().next_id_token(change).unwrap();
+        let error = stage.finish(&login).await.unwrap_err();
+        let Error::IdToken(IdTokenRefusal::Token(TokenRefusal::Issuer { found, .. })) = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(found, issuer);
+    }
 }
