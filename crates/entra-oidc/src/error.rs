@@ -293,6 +293,10 @@ pub enum OptionsError {
     /// A proposed account and the page that asks for one exclude each other.
     #[error("prompt=select_account and a login hint exclude each other")]
     HintWithSelectAccount,
+    /// A browser does not come back to a path of the product's web server: the redirect URI is of
+    /// another kind of client, has no path, or stands where none of the routes is.
+    #[error("the redirect URI has no path at which the product's routes are")]
+    NoCallbackPath,
     /// Two profiles share what must lead to one of them alone.
     #[error("two profiles share a domain or a host")]
     ProfileTaken,

@@ -82,6 +82,8 @@ mod api_caller;
 mod api_refusal;
 mod auth_context;
 mod authority;
+#[cfg(feature = "axum")]
+mod axum;
 mod back_channel;
 mod begin;
 mod callback;
@@ -97,6 +99,7 @@ mod id_token_refusal;
 mod issuer;
 mod login;
 mod logout;
+mod memory_session_store;
 mod options;
 mod profile_name;
 mod profiles;
@@ -106,6 +109,8 @@ mod redirect_uri;
 mod refresh;
 mod relying_party;
 mod return_to;
+mod session;
+mod sessions;
 mod token_checks;
 mod token_keys;
 mod token_refusal;
@@ -114,6 +119,10 @@ mod user;
 mod user_info;
 mod verified_id_token;
 
+#[cfg(feature = "axum")]
+pub use self::axum::{
+    Challenge, LoginFailure, MaybeSignedIn, Renewal, SignInRequired, SignedIn, WebLogin,
+};
 pub use api::ApiValidator;
 pub use api_caller::ApiCaller;
 pub use api_refusal::ApiRefusal;
@@ -128,6 +137,7 @@ pub use id_token::{ExpectedLogin, ExpectedNonce, IdTokenRules, IdTokenValidator}
 pub use id_token_refusal::IdTokenRefusal;
 pub use login::{EntraLogin, FailedLogin, Login};
 pub use logout::{LogoutBegun, LogoutFinished, LogoutRefusal, front_channel_response};
+pub use memory_session_store::MemorySessionStore;
 pub use options::LoginOptions;
 pub use profile_name::ProfileName;
 pub use profiles::{Profile, Profiles};
@@ -136,6 +146,8 @@ pub use redirect_uri::{Platform, RedirectUri, RedirectUriError};
 pub use refresh::{RefreshRefusal, Renewed};
 pub use relying_party::Tokens;
 pub use return_to::{ReturnTo, ReturnToRefusal};
+pub use session::{Session, SessionName, SessionStore, SessionStoreError};
+pub use sessions::{SessionError, Sessions};
 pub use token_refusal::{Stage, TokenRefusal};
 pub use user::User;
 pub use user_info::{UserInfo, UserInfoRefusal};

@@ -270,7 +270,7 @@ fn single(uri: &Uri, name: &'static str) -> Option<String> {
     }
 }
 
-const COOKIE: &str = "entra_logout_";
+pub(crate) const COOKIE: &str = "entra_logout_";
 const PURPOSE: &str = "oidc pending logout v1";
 /// Entra's are GUIDs.
 const MAX_SESSION_ID: usize = 255;

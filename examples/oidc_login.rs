@@ -1,0 +1,155 @@
+//! A web product whose users sign in with OpenID Connect.
+//!
+//! Without `--issuer` the provider is a local tenant in this process, and a line on standard error
+//! says what to open and as whom to sign in.
+
+#[path = "web/local_tenant.rs"]
+mod local_tenant;
+#[path = "web/provider.rs"]
+mod provider;
+#[path = "web/serve.rs"]
+mod serve;
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Json};
+use axum::routing::get;
+use clap::{Parser, ValueEnum};
+use entra_core::{Groups, MemorySessionIndex};
+use entra_oidc::{EntraLogin, MaybeSignedIn, RedirectUri, Sessions, WebLogin};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// A web product whose users sign in with OpenID Connect.
+///
+/// When it is ready it prints one line of JSON: `url` (where the product is), `redirect_uri` and
+/// `logout_url` (to be registered with the application: the redirect URI, which is also where the
+/// browser comes back to from a sign-out, and the front-channel logout URL). `GET /login` begins a
+/// login. `GET /me` answers with JSON: `signed_in`, `key`, `name`, `roles`, `groups` (null where
+/// they are not known), `auth_contexts`; with 401 and `signed_in: false` for everybody else.
+/// `POST /logout` signs out. What comes back to the redirect URI and is refused is answered with a
+/// page of status 4xx, and makes no session.
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+pub struct Arguments {
+    /// Where to listen; the product is at `localhost` and this port, and port 0 lets the system
+    /// choose. The path of the redirect URI is /signin-oidc.
+    #[arg(long, default_value = "127.0.0.1:8400")]
+    listen: SocketAddr,
+    /// The issuer, for Entra https://login.microsoftonline.com/{tenant}/v2.0. Another host than
+    /// those of Microsoft's clouds is taken as a cloud of your own, with Microsoft Graph at the
+    /// same address.
+    #[arg(long, requires = "client_id")]
+    issuer: Option<String>,
+    /// The application (client) id.
+    #[arg(long, requires = "issuer")]
+    client_id: Option<String>,
+    /// The client secret.
+    #[arg(long, requires = "issuer", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
+    client_secret: Option<String>,
+    /// PEM file with certificate authorities to trust beside those of the system.
+    #[arg(long, requires = "issuer")]
+    ca: Option<PathBuf>,
+    /// PEM file with the certificate of this server. Without it the product is reached by http.
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of this server.
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How the provider's answer comes; form_post needs https.
+    #[arg(long, value_enum, default_value = "query")]
+    response_mode: ResponseMode,
+    /// The issuer is a provider of another kind than Entra.
+    #[arg(long, requires = "issuer")]
+    generic: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum ResponseMode {
+    Query,
+    FormPost,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    let listener = TcpListener::bind(arguments.listen).await?;
+    let tls = match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => Some(serve::tls(certificate, key)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://localhost:{}", listener.local_addr()?.port());
+    let redirect_uri = RedirectUri::web(&format!("{url}/signin-oidc"))?;
+
+    let login = match &arguments.issuer {
+        Some(issuer) => provider::login(&arguments, issuer, &redirect_uri).await?,
+        None => local_tenant::login(&url, &redirect_uri).await?,
+    };
+    let web = web(login)?;
+    let profile = &entra_oidc::ProfileName::default();
+    let line = json!({
+        "url": url,
+        "redirect_uri": redirect_uri.as_str(),
+        "logout_url": web.front_channel_url(profile),
+    });
+    writeln!(std::io::stdout(), "{line}")?;
+    serve::run(listener, tls, app(web)).await
+}
+
+/// Sessions of this process. They keep the ID token, as a hint for the sign-out.
+fn web(login: EntraLogin) -> Result<WebLogin, entra_oidc::OptionsError> {
+    let sessions = Sessions::in_memory()
+        .with_index(Arc::new(MemorySessionIndex::new()))
+        .keeping_tokens();
+    WebLogin::new(login, sessions)
+}
+
+fn app(web: WebLogin) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/me", get(me))
+        .merge(web.routes())
+        .with_state(web)
+}
+
+async fn home(MaybeSignedIn(user): MaybeSignedIn) -> Html<&'static str> {
+    Html(if user.is_some() {
+        "<!DOCTYPE html><title>Product</title><p><a href=\"/me\">Who am I?</a></p>\
+         <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>"
+    } else {
+        "<!DOCTYPE html><title>Product</title><p><a href=\"/login\">Sign in</a></p>"
+    })
+}
+
+async fn me(MaybeSignedIn(user): MaybeSignedIn) -> impl IntoResponse {
+    let Some(user) = user else {
+        return (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false})));
+    };
+    let contexts: Vec<_> = user.auth_contexts().iter().map(ToString::to_string).collect();
+    let answer = json!({
+        "signed_in": true,
+        "key": user.key(),
+        "name": user.display_name(),
+        "roles": user.roles(),
+        "groups": groups(user.groups()),
+        "auth_contexts": contexts,
+    });
+    (StatusCode::OK, Json(answer))
+}
+
+/// That somebody has no groups and that they are not known are two things.
+fn groups(groups: &Groups) -> Value {
+    match groups {
+        Groups::Complete(groups) => json!(groups),
+        _ => Value::Null,
+    }
+}
