@@ -51,7 +51,12 @@ pub struct Arguments {
     #[arg(long, requires = "issuer")]
     client_id: Option<String>,
     /// The client secret.
-    #[arg(long, requires = "issuer", env = "OIDC_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(
+        long,
+        requires = "issuer",
+        env = "OIDC_CLIENT_SECRET",
+        hide_env_values = true
+    )]
     client_secret: Option<String>,
     /// PEM file with certificate authorities to trust beside those of the system.
     #[arg(long, requires = "issuer")]
@@ -79,7 +84,9 @@ enum ResponseMode {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
@@ -134,7 +141,11 @@ async fn me(MaybeSignedIn(user): MaybeSignedIn) -> impl IntoResponse {
     let Some(user) = user else {
         return (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false})));
     };
-    let contexts: Vec<_> = user.auth_contexts().iter().map(ToString::to_string).collect();
+    let contexts: Vec<_> = user
+        .auth_contexts()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let answer = json!({
         "signed_in": true,
         "key": user.key(),

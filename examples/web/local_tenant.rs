@@ -11,7 +11,10 @@ use entra_core::{
 use entra_emulator::{CertificateFolder, Emulator, Seed, Server};
 use entra_oidc::{Authority, EntraLogin, LoginOptions, RedirectUri};
 
-pub async fn login(product: &str, redirect_uri: &RedirectUri) -> Result<EntraLogin, Box<dyn Error>> {
+pub async fn login(
+    product: &str,
+    redirect_uri: &RedirectUri,
+) -> Result<EntraLogin, Box<dyn Error>> {
     let folder = std::env::temp_dir().join("entra-oidc-login");
     let certificates = CertificateFolder::open(&folder, SystemClock.now())?;
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
@@ -45,7 +48,9 @@ fn options(tenant: &Emulator, redirect_uri: &RedirectUri) -> Result<LoginOptions
     let authority = Authority::single_tenant(tenant.cloud(), Tenant::parse(&tenant.tenant_id())?)?;
     let keys = KeyRing::new(SealingKey::generate());
     let secret = ClientCredential::secret(ClientSecret::try_from(&app.client_secret)?);
-    Ok(LoginOptions::new(authority, &app.client_id, redirect_uri.clone(), keys)?
-        .with_credential(secret)?
-        .with_post_logout_redirect_uri(redirect_uri))
+    Ok(
+        LoginOptions::new(authority, &app.client_id, redirect_uri.clone(), keys)?
+            .with_credential(secret)?
+            .with_post_logout_redirect_uri(redirect_uri),
+    )
 }

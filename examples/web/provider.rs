@@ -37,10 +37,21 @@ pub async fn login(
     if arguments.response_mode == ResponseMode::FormPost {
         options = options.with_form_post()?;
     }
-    let root_ca_pem = arguments.ca.as_ref().map(std::fs::read_to_string).transpose()?;
+    let root_ca_pem = arguments
+        .ca
+        .as_ref()
+        .map(std::fs::read_to_string)
+        .transpose()?;
     let http = HttpsClient::with_options(https_options(root_ca_pem))?;
     let login = EntraLogin::connect(options, Pipeline::new(http)).await;
-    login.map_err(|error| format!("{}. {}", entra_core::error_chain(&error), error.admin_hint()).into())
+    login.map_err(|error| {
+        format!(
+            "{}. {}",
+            entra_core::error_chain(&error),
+            error.admin_hint()
+        )
+        .into()
+    })
 }
 
 /// A tenant of one of Microsoft's clouds, of an External ID tenant, or of a cloud of one's own.
@@ -51,7 +62,9 @@ fn entra(issuer: &str) -> Result<Authority, Box<dyn Error>> {
         return Err("the issuer of Entra has the form https://{host}/{tenant}/v2.0".into());
     };
     let host = url.host_str().unwrap_or_default();
-    let cloud = Cloud::all().into_iter().find(|cloud| cloud.is_login_host(host));
+    let cloud = Cloud::all()
+        .into_iter()
+        .find(|cloud| cloud.is_login_host(host));
     let cloud = match cloud {
         Some(cloud) => cloud,
         None => {
