@@ -37,6 +37,7 @@
 //! that says so, never an empty answer.
 
 mod access_token;
+mod account;
 mod arc_agent;
 mod authorization;
 mod authorization_code;
@@ -59,12 +60,14 @@ mod fault;
 mod forge;
 mod form;
 mod graph;
+mod group_claim;
 mod id_token;
 mod journal;
 mod key_ring;
 mod keys;
 mod managed_identity;
 mod on_behalf_of;
+mod optional_claim;
 mod origin;
 mod page;
 mod refresh_token;

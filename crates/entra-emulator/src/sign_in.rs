@@ -17,6 +17,7 @@ use crate::external_id::is_external;
 use crate::fault::Outage;
 use crate::form::Form;
 use crate::key_ring::KeyEndpoint;
+use crate::optional_claim::REGION;
 use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
 use crate::sessions::Sessions;
@@ -157,7 +158,7 @@ impl SignIn<'_> {
         });
         // The endpoints of several tenants are in no region.
         if tenant == self.tenant.id() {
-            set(&mut document, "tenant_region_scope", json!("EU"));
+            set(&mut document, "tenant_region_scope", json!(REGION));
         }
         Ok(json_response(&document))
     }
