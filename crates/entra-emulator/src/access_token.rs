@@ -9,6 +9,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::external_id::issuing_origin;
 use crate::tenant::{Object, TOKEN_EXCHANGE_APP_ID, Tenant, text_of};
 
 /// How long a token lives where nothing else is said.
@@ -217,6 +218,7 @@ pub(crate) fn issuer_v1(tenant_id: &str) -> String {
 
 /// `iss` of version 2.0, and of the OpenID Connect metadata.
 pub(crate) fn issuer_v2(origin: &Url, tenant_id: &str) -> String {
+    let origin = issuing_origin(origin, tenant_id);
     format!("{origin}{tenant_id}/v2.0")
 }
 

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
+use crate::account::{client_info, sign_in_name};
 use crate::authorization_code::{AuthorizationCode, CODE_LIFETIME};
 use crate::authorize::{AuthorizationRequest, Denial, Prompt, ReplyTo, ResponseMode};
 use crate::client::Client;
@@ -21,7 +22,6 @@ use crate::scope::ScopeRequest;
 use crate::sessions::{BrowserSession, UserGrant};
 use crate::sign_in::SignIn;
 use crate::tenant::{Kind, Object, Tenant, text_of};
-use crate::user_tokens::client_info;
 
 /// What the browser brings back to the application: a code, an ID token or an error.
 #[derive(Clone, PartialEq, Eq)]
@@ -322,14 +322,14 @@ impl SignIn<'_> {
                 scope: &request.scope,
                 code: code.as_deref(),
                 endpoint: IdTokenEndpoint::Authorization,
+                is_in_fragment: request.reply.mode == ResponseMode::Fragment,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             set("id_token", id_token);
         }
         self.remember_visit(&request.app_id, session);
-        if request.wants_client_info {
-            let info = client_info(&session.user_id, self.tenant.id());
-            set("client_info", info);
+        if let (true, Some(user)) = (request.wants_client_info, user) {
+            set("client_info", client_info(user, self.tenant));
         }
         set("session_state", session.id.clone());
         Ok(parameters)
@@ -429,5 +429,7 @@ impl Refusal {
 
 /// Whether a `login_hint` means this user: its name, or the claim `login_hint` of an earlier token.
 pub(crate) fn is_hinted(user: &Object, hint: &str) -> bool {
-    text_of(user, "userPrincipalName").eq_ignore_ascii_case(hint) || login_hint(user) == hint
+    text_of(user, "userPrincipalName").eq_ignore_ascii_case(hint)
+        || sign_in_name(user).eq_ignore_ascii_case(hint)
+        || login_hint(user) == hint
 }

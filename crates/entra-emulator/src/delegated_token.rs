@@ -14,6 +14,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::access_token::{ClientProof, SKEW, TENANT_CREATED, is_version_2, issuer_v1, issuer_v2};
+use crate::account::{account_status, identity_provider, is_guest, sign_in_mail, sign_in_name};
 use crate::claims_request::ClaimsRequest;
 use crate::client::Client;
 use crate::revocation::TokenTerms;
@@ -78,8 +79,7 @@ impl DelegatedToken<'_> {
     }
 
     fn version_1(&self, tenant: &Tenant) -> Value {
-        let upn = text_of(self.user, "userPrincipalName");
-        json!({
+        let mut claims = json!({
             "acct": account_status(self.user),
             "acr": "1",
             "amr": amr(self.session),
@@ -90,11 +90,20 @@ impl DelegatedToken<'_> {
             "family_name": text_of(self.user, "surname"),
             "given_name": text_of(self.user, "givenName"),
             "iss": issuer_v1(tenant.id()),
-            "unique_name": upn,
-            "upn": upn,
+            "unique_name": sign_in_name(self.user),
             "ver": "1.0",
             "xms_tcdt": TENANT_CREATED,
-        })
+        });
+        // A guest has none here, and an address instead.
+        let (name, value) = if is_guest(self.user) {
+            ("email", sign_in_mail(self.user))
+        } else {
+            ("upn", text_of(self.user, "userPrincipalName"))
+        };
+        if let Some(claims) = claims.as_object_mut() {
+            claims.insert(name.to_owned(), json!(value));
+        }
+        claims
     }
 
     fn version_2(&self, tenant: &Tenant, origin: &Url) -> Value {
@@ -103,7 +112,7 @@ impl DelegatedToken<'_> {
             "azp": self.client.app_id(),
             "azpacr": self.proof.as_str(),
             "iss": issuer_v2(origin, tenant.id()),
-            "preferred_username": text_of(self.user, "userPrincipalName"),
+            "preferred_username": sign_in_name(self.user),
             "ver": "2.0",
         })
     }
@@ -130,6 +139,9 @@ impl DelegatedToken<'_> {
             ("uti", json!(token_id())),
         ] {
             claims.insert(name.to_owned(), value);
+        }
+        if let Some(provider) = identity_provider(self.user) {
+            claims.insert("idp".to_owned(), json!(provider));
         }
         let contexts = contexts_of(
             (tenant, self.session),
@@ -188,11 +200,6 @@ fn amr(session: &BrowserSession) -> Value {
 pub(crate) fn pairwise(tenant: &Tenant, user_id: &str, app_id: &str) -> String {
     let text = [tenant.id(), user_id, app_id].join("\n");
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
-}
-
-/// `acct`: 1 for a guest.
-pub(crate) fn account_status(user: &Object) -> u8 {
-    u8::from(text_of(user, "userType") == "Guest")
 }
 
 /// `uti`

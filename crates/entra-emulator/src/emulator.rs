@@ -19,6 +19,7 @@ use time::macros::datetime;
 use crate::arc_agent::ArcAgent;
 use crate::bearer::{self, BearerRefusal};
 use crate::caller::Caller;
+use crate::external_id::External;
 use crate::fault::{self, Fault, Faults, Outage};
 use crate::graph::{self, GraphCall};
 use crate::journal::{Journal, JournalEntry};
@@ -34,7 +35,7 @@ use crate::{control, resource_manager};
 ///
 /// It is an [`HttpClient`], so that code under test talks to it without a socket. Clones share
 /// the same tenant. Requests are told apart by their path alone: sign-in and Microsoft Graph live
-/// at one origin, and the host of a request is not looked at.
+/// at one origin, and the host of a request is not looked at, unless it is one of External ID.
 ///
 /// ```
 /// use entra_core::{HttpClient, Limits};
@@ -314,6 +315,26 @@ impl Emulator {
     ) -> Outcome {
         let origin = self.shared.settings.cloud.graph_url();
         let mut tenant = self.tenant();
+        if let Some(external) = External::of(&tenant, origin, request) {
+            let (answer, caller) = match external {
+                External::Served(front) => SignIn {
+                    tenant: &mut tenant,
+                    sessions: &self.shared.sessions,
+                    origin: &front.origin,
+                    home: origin,
+                    now,
+                }
+                .handle(&front.request),
+                External::Unknown(name) => {
+                    (sign_in::no_such_tenant(&name, request, origin, now), None)
+                }
+            };
+            return Outcome {
+                answer,
+                caller,
+                permission: None,
+            };
+        }
         if is_graph(request) {
             return match authenticate(&tenant, request, origin, now) {
                 Ok(caller) => {
@@ -362,6 +383,7 @@ impl Emulator {
             tenant: &mut tenant,
             sessions: &self.shared.sessions,
             origin,
+            home: origin,
             now,
         }
         .handle(request);
@@ -374,10 +396,12 @@ impl Emulator {
 
     /// What happens at the sign-in service without a request.
     pub(crate) fn with_sign_in<T>(&self, act: impl FnOnce(&mut SignIn<'_>) -> T) -> T {
+        let home = self.shared.settings.cloud.graph_url();
         act(&mut SignIn {
             tenant: &mut self.tenant(),
             sessions: &self.shared.sessions,
-            origin: self.shared.settings.cloud.graph_url(),
+            origin: home,
+            home,
             now: self.shared.settings.clock.now(),
         })
     }

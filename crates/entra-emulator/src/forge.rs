@@ -78,6 +78,7 @@ impl Forge {
                 scope: &scope,
                 code: None,
                 endpoint: IdTokenEndpoint::Token,
+                is_in_fragment: false,
             };
             let claims = token.claims(sign_in.tenant, sign_in.origin, sign_in.now);
             Ok(Value::Object(claims))

@@ -12,12 +12,15 @@ use time::OffsetDateTime;
 use url::Url;
 
 use crate::access_token::{LIFETIME, SKEW, issuer_v2};
+use crate::account::{identity_provider, is_guest, sign_in_mail, sign_in_name};
 use crate::client::Client;
-use crate::delegated_token::{account_status, contexts_of, optional_claims, pairwise, token_id};
+use crate::delegated_token::{contexts_of, optional_claims, pairwise, token_id};
 use crate::forge::IdTokenEndpoint;
+use crate::group_claim::GroupClaim;
+use crate::optional_claim::OptionalClaims;
 use crate::scope::ScopeRequest;
 use crate::sessions::{BrowserSession, UserGrant};
-use crate::tenant::{Kind, Link, Object, Tenant, text_of};
+use crate::tenant::{Object, Tenant, text_of};
 
 /// An ID token before it is signed.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct IdToken<'a> {
     /// The code that is issued with it, for `c_hash`.
     pub(crate) code: Option<&'a str>,
     pub(crate) endpoint: IdTokenEndpoint,
+    /// Whether it comes in the fragment of a URL, where less fits.
+    pub(crate) is_in_fragment: bool,
 }
 
 impl IdToken<'_> {
@@ -49,17 +54,24 @@ impl IdToken<'_> {
         let mut claims = self.base_claims(tenant, origin, now);
         self.add_profile(&mut claims);
         self.add_optional(tenant, &mut claims);
-        self.add_groups(tenant, origin, &mut claims);
         let contexts = contexts_of(
             (tenant, &self.grant.session),
             &self.grant.claims.id_token_contexts,
             optional_claims(Some(self.client.application), "idToken"),
         );
-        let roles = tenant.user_roles(text_of(self.user, "id"), self.client.principal);
+        let user_id = text_of(self.user, "id");
+        let groups = GroupClaim::of(tenant, self.client);
+        let roles = match &groups {
+            Some(groups) if groups.replaces_roles() => Vec::new(),
+            _ => tenant.user_roles(user_id, self.client.principal),
+        };
         for (name, values) in [("acrs", &contexts), ("roles", &roles)] {
             if !values.is_empty() {
                 claims.insert(name.to_owned(), json!(values));
             }
+        }
+        if let Some(groups) = groups {
+            groups.add(user_id, self.is_in_fragment, &mut claims);
         }
         claims
     }
@@ -102,67 +114,43 @@ impl IdToken<'_> {
     /// or, for guests, nothing.
     fn add_profile(&self, claims: &mut Map<String, Value>) {
         if self.scope.profile {
-            for (name, property) in [
-                ("name", "displayName"),
-                ("oid", "id"),
-                ("preferred_username", "userPrincipalName"),
+            for (name, value) in [
+                ("name", text_of(self.user, "displayName")),
+                ("oid", text_of(self.user, "id")),
+                ("preferred_username", sign_in_name(self.user)),
             ] {
-                claims.insert(name.to_owned(), json!(text_of(self.user, property)));
+                claims.insert(name.to_owned(), json!(value));
             }
         }
-        let mail = text_of(self.user, "mail");
-        if !mail.is_empty() && (self.scope.email || account_status(self.user) == 1) {
+        let mail = sign_in_mail(self.user);
+        if !mail.is_empty() && (self.scope.email || is_guest(self.user)) {
             claims.insert("email".to_owned(), json!(mail));
         }
+        if let Some(provider) = identity_provider(self.user) {
+            claims.insert("idp".to_owned(), json!(provider));
+        }
     }
 
-    /// What the registration asks for; what is not known here is left out, as where a user has no
-    /// value.
+    /// What the registration asks for.
     fn add_optional(&self, tenant: &Tenant, claims: &mut Map<String, Value>) {
         let wanted = optional_claims(Some(self.client.application), "idToken");
-        let session = &self.grant.session;
-        let of_user = |property| json!(text_of(self.user, property));
-        for claim in wanted.iter().filter_map(Value::as_object) {
-            let name = text_of(claim, "name");
-            let value = match name {
-                "acct" => json!(account_status(self.user)),
-                "auth_time" => json!(session.signed_in.unix_timestamp()),
-                "ctry" => of_user("usageLocation"),
-                "email" => of_user("mail"),
-                "family_name" => of_user("surname"),
-                "given_name" => of_user("givenName"),
-                "login_hint" => json!(login_hint(self.user)),
-                "sid" => json!(session.id),
-                "tenant_ctry" => tenant
-                    .current(Kind::Organization, tenant.id())
-                    .map_or(Value::Null, |organization| {
-                        json!(text_of(organization, "countryLetterCode"))
-                    }),
-                "upn" => of_user("userPrincipalName"),
-                _ => continue,
-            };
-            if value != json!("") && !value.is_null() {
-                claims.insert(name.to_owned(), value);
+        let wanted = || wanted.iter().filter_map(Value::as_object);
+        let optional = OptionalClaims {
+            tenant,
+            user: self.user,
+            session: &self.grant.session,
+            has_profile: self.scope.profile,
+        };
+        for claim in wanted() {
+            if let Some(value) = optional.value(claim) {
+                claims.insert(text_of(claim, "name").to_owned(), value);
             }
         }
-    }
-
-    /// `groups`, or the sign that there are more than fit (Microsoft Learn, "Configure group claims
-    /// for applications by using Microsoft Entra ID": 200 in a JWT).
-    fn add_groups(&self, tenant: &Tenant, origin: &Url, claims: &mut Map<String, Value>) {
-        let wanted = text_of(self.client.application, "groupMembershipClaims");
-        if !matches!(wanted, "SecurityGroup" | "All" | "ApplicationGroup") {
-            return;
-        }
-        let user_id = text_of(self.user, "id");
-        let groups = groups_of(tenant, user_id, wanted, self.client.principal);
-        if groups.len() > MOST_GROUPS {
-            claims.insert("_claim_names".to_owned(), json!({"groups": "src1"}));
-            let endpoint = format!("{origin}v1.0/users/{user_id}/getMemberObjects");
-            let sources = json!({"src1": {"endpoint": endpoint}});
-            claims.insert("_claim_sources".to_owned(), sources);
-        } else if !groups.is_empty() {
-            claims.insert("groups".to_owned(), json!(groups));
+        if claims.contains_key("email")
+            && wanted().any(|claim| text_of(claim, "name") == "xms_edov")
+        {
+            let is_verified = optional.email_domain_owner_verified();
+            claims.insert("xms_edov".to_owned(), json!(is_verified));
         }
     }
 }
@@ -211,33 +199,3 @@ fn half_hash(text: &str) -> String {
     let half: Vec<u8> = hash.as_ref().iter().take(16).copied().collect();
     URL_SAFE_NO_PAD.encode(half)
 }
-
-fn groups_of<'a>(
-    tenant: &'a Tenant,
-    user_id: &str,
-    wanted: &str,
-    application: &Object,
-) -> Vec<&'a str> {
-    let groups = if wanted == "ApplicationGroup" {
-        tenant.linking(user_id, Link::Member)
-    } else {
-        tenant.linking_transitively(user_id, Link::Member)
-    };
-    groups
-        .into_iter()
-        .filter(|(kind, _)| *kind == Kind::Group)
-        .filter(|(kind, id)| {
-            let group = tenant.current(*kind, id);
-            match wanted {
-                "SecurityGroup" => group
-                    .is_some_and(|group| group.get("securityEnabled") == Some(&Value::Bool(true))),
-                "ApplicationGroup" => tenant.is_group_assigned(id, application),
-                _ => true,
-            }
-        })
-        .map(|(_, id)| id)
-        .collect()
-}
-
-/// Of an ID token.
-const MOST_GROUPS: usize = 200;

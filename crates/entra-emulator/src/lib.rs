@@ -37,6 +37,7 @@
 //! that says so, never an empty answer.
 
 mod access_token;
+mod account;
 mod arc_agent;
 mod authorization;
 mod authorization_code;
@@ -54,16 +55,19 @@ mod control;
 mod delegated_token;
 mod device_code;
 mod emulator;
+mod external_id;
 mod fault;
 mod forge;
 mod form;
 mod graph;
+mod group_claim;
 mod id_token;
 mod journal;
 mod key_ring;
 mod keys;
 mod managed_identity;
 mod on_behalf_of;
+mod optional_claim;
 mod origin;
 mod page;
 mod refresh_token;

@@ -35,6 +35,9 @@ struct Arguments {
     /// The tenant's name; its initial domain becomes <name>.onmicrosoft.com.
     #[arg(long)]
     name: Option<String>,
+    /// Lets customers sign in at the path /<name>.ciamlogin.com, as with External ID.
+    #[arg(long)]
+    external_id: Option<String>,
     /// How many seconds a write takes to be seen by every read; 0 shows it at once.
     #[arg(long)]
     replication_delay: Option<u32>,
@@ -122,6 +125,9 @@ fn seed(arguments: &Arguments) -> Seed {
     if let Some(name) = &arguments.name {
         seed = seed.with_name(name);
     }
+    if let Some(name) = &arguments.external_id {
+        seed = seed.with_external_id(name);
+    }
     if let Some(seconds) = arguments.replication_delay {
         seed = seed.with_replication_delay(Duration::from_secs(seconds.into()));
     }
@@ -169,8 +175,13 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
             })
         })
         .collect();
+    // There is one host over TLS, so that the other becomes a part of the path.
+    let external_id = emulator
+        .external_id_url()
+        .and_then(|url| Some([login, "/", url.host_str()?].concat()));
     let line = json!({
         "authority": login,
+        "external_id": external_id,
         "graph": graph,
         "tenant_id": emulator.tenant_id(),
         "domain": emulator.domain(),
@@ -195,6 +206,7 @@ fn announce(emulator: &Emulator, certificates: &CertificateFolder) -> Result<(),
 const CONTROL: &str = "\
 The line on standard output, an object:
   authority, graph  where sign-in and Microsoft Graph are, without a path
+  external_id       where customers sign in, with --external-id; otherwise null
   tenant_id, domain the tenant and its initial domain
   ca                the file with the certificate authority to trust
   control           the address of the control interface, with its path

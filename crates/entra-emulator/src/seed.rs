@@ -30,6 +30,7 @@ pub struct Seed {
     replication_delay: std::time::Duration,
     key: Secret,
     product: Option<(String, Secret)>,
+    external_name: Option<String>,
 }
 
 impl Seed {
@@ -41,6 +42,7 @@ impl Seed {
             replication_delay: std::time::Duration::from_secs(5),
             key: random_key(),
             product: None,
+            external_name: None,
         }
     }
 
@@ -89,6 +91,19 @@ impl Seed {
         self
     }
 
+    /// Lets customers sign in at `https://{name}.ciamlogin.com`, as to a tenant of Microsoft Entra
+    /// External ID; over TLS at the path `/{name}.ciamlogin.com`. What is no ASCII letter, digit or
+    /// hyphen is dropped.
+    #[must_use]
+    pub fn with_external_id(mut self, name: &str) -> Self {
+        let name = name
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+        let name: String = name.map(|c| c.to_ascii_lowercase()).collect();
+        self.external_name = (!name.is_empty()).then_some(name);
+        self
+    }
+
     /// The initial domain of the tenant.
     pub fn domain(&self) -> String {
         [&self.label(), ".onmicrosoft.com"].concat()
@@ -102,6 +117,7 @@ impl Seed {
             self.domain(),
             Replication::with_delay(delay),
         );
+        tenant.external_name.clone_from(&self.external_name);
         principal::add_microsoft_apps(self, &mut tenant);
         let mut apps = principal::add_apps(self, &mut tenant, now);
         let users = company::add(self, &mut tenant, now);

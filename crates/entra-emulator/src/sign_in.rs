@@ -13,9 +13,11 @@ use url::Url;
 
 use crate::access_token::issuer_v2;
 use crate::client::Client;
+use crate::external_id::is_external;
 use crate::fault::Outage;
 use crate::form::Form;
 use crate::key_ring::KeyEndpoint;
+use crate::optional_claim::REGION;
 use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
 use crate::sessions::Sessions;
@@ -27,7 +29,10 @@ use crate::token::{Issued, TokenCall};
 pub(crate) struct SignIn<'a> {
     pub(crate) tenant: &'a mut Tenant,
     pub(crate) sessions: &'a Sessions,
+    /// What links in answers begin with.
     pub(crate) origin: &'a Url,
+    /// Where Microsoft Graph is.
+    pub(crate) home: &'a Url,
     pub(crate) now: OffsetDateTime,
 }
 
@@ -101,7 +106,7 @@ impl SignIn<'_> {
         }
         let segment = endpoint.path_segments().and_then(|mut parts| parts.next());
         let segment = segment.filter(|part| !part.is_empty()).unwrap_or("common");
-        let host = self.authority_host();
+        let host = authority_host(self.origin);
         Ok(json_response(&json!({
             "tenant_discovery_endpoint": format!(
                 "{}{segment}/v2.0/.well-known/openid-configuration", self.origin
@@ -121,7 +126,8 @@ impl SignIn<'_> {
         let (tenant, issuer_tenant) = self.tenant_of(segment)?;
         self.check_app(app_id)?;
         let origin = self.origin;
-        let host = self.authority_host();
+        let home = self.home;
+        let host = authority_host(home);
         let own_keys = app_id.map(|app_id| ["?appid=", app_id].concat());
         let own_keys = own_keys.unwrap_or_default();
         let mut document = json!({
@@ -136,7 +142,7 @@ impl SignIn<'_> {
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
             "issuer": issuer_v2(origin, issuer_tenant),
             "request_uri_parameter_supported": false,
-            "userinfo_endpoint": format!("{origin}oidc/userinfo"),
+            "userinfo_endpoint": format!("{home}oidc/userinfo"),
             "authorization_endpoint": format!("{origin}{tenant}/oauth2/v2.0/authorize"),
             "device_authorization_endpoint": format!("{origin}{tenant}/oauth2/v2.0/devicecode"),
             "http_logout_supported": true,
@@ -148,11 +154,11 @@ impl SignIn<'_> {
             "cloud_instance_name": host,
             "cloud_graph_host_name": host,
             "msgraph_host": host,
-            "rbac_url": origin,
+            "rbac_url": home,
         });
         // The endpoints of several tenants are in no region.
         if tenant == self.tenant.id() {
-            set(&mut document, "tenant_region_scope", json!("EU"));
+            set(&mut document, "tenant_region_scope", json!(REGION));
         }
         Ok(json_response(&document))
     }
@@ -169,7 +175,7 @@ impl SignIn<'_> {
             &KeyEndpoint {
                 origin: self.origin,
                 tenant,
-                cloud_instance: &self.authority_host(),
+                cloud_instance: &authority_host(self.home),
                 is_shared: endpoint != tenant,
                 is_version_2,
                 app_id,
@@ -189,18 +195,18 @@ impl SignIn<'_> {
     /// The segment that the endpoints of an authority carry, and the one in its issuer.
     fn tenant_of<'a>(&'a self, segment: &'a str) -> Result<(&'a str, &'a str), Refusal> {
         match segment {
-            "common" | "organizations" => Ok((segment, "{tenantid}")),
+            "common" | "organizations" if !is_external(self.origin) => Ok((segment, "{tenantid}")),
             _ if self.tenant.is_named(segment) => Ok((self.tenant.id(), self.tenant.id())),
             _ => Err(Refusal::tenant_not_found(segment)),
         }
     }
+}
 
-    fn authority_host(&self) -> String {
-        let host = self.origin.host_str().unwrap_or_default();
-        match self.origin.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
+fn authority_host(origin: &Url) -> String {
+    let host = origin.host_str().unwrap_or_default();
+    match origin.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -220,6 +226,18 @@ pub(crate) fn outage(
             .unwrap_or_else(|| Refusal::outage(StatusCode::SERVICE_UNAVAILABLE)),
     };
     let ids = RequestIds::of(request);
+    stamp(refusal.answer(origin, &ids, now), request, &ids)
+}
+
+/// There is no tenant of this name at External ID.
+pub(crate) fn no_such_tenant(
+    name: &str,
+    request: &Request<Bytes>,
+    origin: &Url,
+    now: OffsetDateTime,
+) -> Response<Bytes> {
+    let ids = RequestIds::of(request);
+    let refusal = Refusal::tenant_not_found(name);
     stamp(refusal.answer(origin, &ids, now), request, &ids)
 }
 

@@ -53,6 +53,10 @@ pub(crate) struct Tenant {
     revocations: HashMap<String, (u64, OffsetDateTime)>,
     /// When access tokens were revoked: `revocation.rs`.
     pub(crate) access_revocations: Revocations,
+    /// Its name at External ID, where it has one.
+    pub(crate) external_name: Option<String>,
+    /// Where Microsoft Graph is, for what tokens say of it.
+    pub(crate) graph_url: String,
     /// What the tenant signs with.
     pub(crate) keys: KeyRing,
     /// What Conditional Access asks for.

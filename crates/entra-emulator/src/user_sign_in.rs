@@ -6,6 +6,7 @@ use crate::authorization::{Interaction, Redirect, Step};
 use crate::authorize::{AuthorizationRequest, Denial};
 use crate::device_code::DeviceState;
 use crate::emulator::Emulator;
+use crate::external_id;
 use crate::form::Form;
 use crate::origin::is_same_origin;
 use crate::refusal::{Refusal, RequestIds};
@@ -21,7 +22,20 @@ impl Emulator {
         authorize_url: &Url,
         user_principal_name: &str,
     ) -> Result<Redirect, SignInError> {
-        self.with_sign_in(|sign_in| sign_in.as_user(authorize_url, user_principal_name))
+        self.with_sign_in(|sign_in| {
+            let front = external_id::front_of_url(sign_in.tenant, sign_in.home, authorize_url);
+            match front {
+                Some((origin, url)) => SignIn {
+                    tenant: sign_in.tenant,
+                    sessions: sign_in.sessions,
+                    origin: &origin,
+                    home: sign_in.home,
+                    now: sign_in.now,
+                }
+                .as_user(&url, user_principal_name),
+                None => sign_in.as_user(authorize_url, user_principal_name),
+            }
+        })
     }
 
     /// Enters the code that a device shows, as this user.
@@ -75,7 +89,7 @@ pub enum SignInError {
 
 impl SignIn<'_> {
     fn as_user(&mut self, url: &Url, name: &str) -> Result<Redirect, SignInError> {
-        let segment = authorize_segment(url, self.origin)?;
+        let segment = authorize_segment(url, self.home)?;
         let user_id = self.user_id(name)?;
         let parameters = Form::parse(url.query().unwrap_or_default().as_bytes());
         let ids = RequestIds::fresh();

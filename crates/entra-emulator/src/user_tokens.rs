@@ -1,11 +1,10 @@
 //! The tokens that a client gets for a user: what every grant with a user ends in.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
 use crate::access_token::ClientProof;
+use crate::account::client_info;
 use crate::claims_request::ClaimsRequest;
 use crate::client::{Client, Platform};
 use crate::consent::{Consent, is_graph};
@@ -112,12 +111,13 @@ impl TokenCall<'_> {
                 scope,
                 code: None,
                 endpoint: IdTokenEndpoint::Token,
+                is_in_fragment: false,
             };
             let id_token = id_token.issue(self.tenant, self.origin, self.now);
             body.insert("id_token".to_owned(), json!(id_token));
         }
         if form.get("client_info") == Some("1") {
-            let info = client_info(&grant.session.user_id, self.tenant.id());
+            let info = client_info(user, self.tenant);
             body.insert("client_info".to_owned(), json!(info));
         }
         if let Some(until) = refresh_until {
@@ -160,11 +160,6 @@ pub(crate) fn refresh_until(platform: Platform, now: OffsetDateTime) -> OffsetDa
         Platform::Web | Platform::PublicClient => Duration::days(90),
     };
     now + lifetime
-}
-
-/// What the authentication libraries name an account by: the ids of user and tenant.
-pub(crate) fn client_info(user_id: &str, tenant_id: &str) -> String {
-    URL_SAFE_NO_PAD.encode(json!({"uid": user_id, "utid": tenant_id}).to_string())
 }
 
 /// Without a scope of its own a request takes that of the authorization request, which may name

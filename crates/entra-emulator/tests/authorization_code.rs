@@ -173,7 +173,7 @@ fn optional_claims_and_groups_come_where_the_registration_asks_for_them() {
     let change = value!({"optionalClaims": {"idToken": wanted},
         "groupMembershipClaims": "SecurityGroup"});
     administer(&emulator, "PATCH", &path, &change);
-    let redirect = sign_in(&emulator, &web_request(&emulator, "openid"));
+    let redirect = sign_in(&emulator, &web_request(&emulator, "openid profile"));
     let code = redirect.parameter("code").unwrap();
     let body = tokens(&emulator, &web_redemption(&emulator, &code));
     let id = claims(text(&body, "id_token"));

@@ -61,7 +61,7 @@ fn the_journal_names_the_caller_and_the_permission_and_no_secret() {
     let request = graph(&token, "GET", "/v1.0/users?$top=1&$select=id", &Value::Null);
     assert_eq!(emulator.handle(&request).status(), 200);
     let request = Request::get("/common/oauth2/v2.0/authorize?code=canary").body(Bytes::new());
-    assert_eq!(emulator.handle(&request.unwrap()).status(), 200);
+    assert_eq!(emulator.handle(&request.unwrap()).status(), 400);
 
     let journal = json(&call(&emulator, "GET", "/journal", ""));
     let path = format!("/{}/oauth2/v2.0/token", emulator.tenant_id());
@@ -93,7 +93,7 @@ fn the_journal_names_the_caller_and_the_permission_and_no_secret() {
                 "GET",
                 "/common/oauth2/v2.0/authorize",
                 Value::Null,
-                200,
+                400,
                 Value::Null
             ),
         ])

@@ -39,6 +39,7 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
             "ca",
             "control",
             "domain",
+            "external_id",
             "graph",
             "identity_header",
             "managed_identities",
@@ -48,6 +49,7 @@ async fn the_program_announces_itself_serves_and_ends_cleanly_on_sigterm() {
         ]
     );
     assert_eq!(line["authority"], line["graph"]);
+    assert_eq!(line["external_id"], Value::Null);
     // Guests and disabled accounts have no password here.
     assert_eq!(line["users"].as_array().unwrap().len(), 33);
 

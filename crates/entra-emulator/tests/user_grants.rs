@@ -19,6 +19,21 @@ use entra_emulator::{Emulator, SignInError};
 use serde_json::{Value, json as value};
 
 #[test]
+fn a_password_is_no_grant() {
+    let emulator = emulator();
+    let user = emulator.users().remove(0);
+    let form = vec![
+        ("grant_type", "password".to_owned()),
+        ("client_id", emulator.public_app().client_id),
+        ("username", user.user_principal_name),
+        ("password", user.password.expose().to_owned()),
+        ("scope", "openid".to_owned()),
+    ];
+    let refused = refusal(&emulator, &form);
+    assert_eq!(refused, ("unsupported_grant_type".to_owned(), 70003));
+}
+
+#[test]
 fn each_refresh_gives_a_new_token_and_the_old_one_stays_good() {
     let emulator = emulator();
     let first = web_tokens(&emulator, EVERYTHING);

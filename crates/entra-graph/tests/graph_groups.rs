@@ -55,6 +55,27 @@ async fn without_the_permission_an_administrator_is_told_which_one_it_is() {
     );
 }
 
+#[tokio::test]
+async fn the_credential_decides_in_which_tenants_groups_are_read() {
+    let tenant = LocalTenant::new();
+    let product = Blueprint::new("groups", "Groups")
+        .with_permission(Permission::application("GroupMember.Read.All"))
+        .with_secret(Duration::days(30));
+    let (_, client) = tenant.link(&product).await;
+    let own = tenant.emulator.tenant_id().parse().unwrap();
+    let other = "99999999-9999-4999-8999-999999999999".parse().unwrap();
+    let user = UserKey::entra(other, samuel(&tenant).await);
+    let resolver = GraphGroups::new(tenant.graph_of(&client), own).in_each_users_tenant();
+    tenant.emulator.journal().clear();
+    let refused = resolver.groups(&user).await;
+    assert!(
+        matches!(refused, Err(GroupResolverError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    // Neither a token nor the groups were asked for.
+    assert_eq!(tenant.emulator.journal().entries().len(), 0);
+}
+
 async fn resolver(
     tenant: &LocalTenant,
     permission: &'static str,

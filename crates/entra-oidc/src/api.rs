@@ -168,6 +168,15 @@ impl ApiValidator {
         self
     }
 
+    /// Renews the provider's keys and configuration ahead of every call, until `shutdown` ends. The
+    /// host spawns it if it wants that; without it a call does so now and then.
+    pub async fn refresh_ahead(&self, shutdown: impl Future<Output = ()> + Send) {
+        match &self.0.keys {
+            TokenKeys::Published(provider) => provider.refresh_until(shutdown).await,
+            TokenKeys::Given(_) => shutdown.await,
+        }
+    }
+
     /// Validates the token of a call: the one `Authorization` header's. A token elsewhere, in the
     /// query or in a form, is not looked at (RFC 9700 2.6).
     ///

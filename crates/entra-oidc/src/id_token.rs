@@ -98,6 +98,7 @@ impl IdTokenValidator {
             form,
             rules,
         } = &*self.0;
+        keys.refresh_if_due().await;
         let known = keys.known();
         // 1. to 3. It is a signed token in form: size, parts, header, types of the registered
         //    claims, no name twice (RFC 7515 7.1 and 4, RFC 7519 4.1, RFC 8725 3.1 and 3.11).

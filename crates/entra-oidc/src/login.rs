@@ -69,7 +69,7 @@ impl EntraLogin {
     /// What was read of the provider is shared.
     ///
     /// # Errors
-    /// [`OptionsError::NoCredential`] for a web client of an application that has none.
+    /// [`OptionsError::NoCredential`](crate::OptionsError::NoCredential) for a web client of an application that has none.
     pub fn with_redirect_uri(&self, redirect_uri: RedirectUri) -> Result<Self, Error> {
         let mut options = self.0.options.clone();
         if !redirect_uri.is_https() && options.response_mode == ResponseMode::FormPost {

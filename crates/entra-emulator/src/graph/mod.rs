@@ -44,6 +44,7 @@ mod service_principal;
 #[cfg(test)]
 mod testing;
 mod user;
+mod user_info;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -77,7 +78,7 @@ pub(crate) fn is_path(path: &str) -> bool {
     ["/v1.0", "/beta"].iter().any(|version| {
         path.strip_prefix(version)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    }) || user_info::is_path(path)
 }
 
 /// Answers one call below `/v1.0` or `/beta`, `$batch` included. The second value is the
@@ -89,6 +90,12 @@ pub(crate) fn handle(
 ) -> (Response<Bytes>, Option<String>) {
     tenant.purge_expired(call.now);
     let ids = request_ids(request.headers(), call.now);
+    if user_info::is_path(request.uri().path()) {
+        let answer = user_info::answer(tenant, call, request);
+        let permission = answer.is_ok().then(|| "openid".to_owned());
+        let answer = answer.unwrap_or_else(|error| respond(Err(error), &ids, call.now));
+        return (answer, permission);
+    }
     let (result, allowed_by) = if batch::is_batch(request.uri().path()) {
         match batch::answer(tenant, call, request) {
             Ok((answer, allowed_by)) => (Ok(answer), allowed_by),

@@ -238,6 +238,16 @@ fn add_groups(seed: &Seed, tenant: &mut Tenant, now: OffsetDateTime) {
             group.insert("proxyAddresses".to_owned(), json!([format!("SMTP:{mail}")]));
             group.insert("visibility".to_owned(), json!("Private"));
         }
+        if name == "Engineering" {
+            // It came from Active Directory once, with the names that it had there.
+            for (property, value) in [
+                ("onPremisesDomainName", seed.custom_domain()),
+                ("onPremisesNetBiosName", seed.label().to_ascii_uppercase()),
+                ("onPremisesSamAccountName", alias.to_owned()),
+            ] {
+                group.insert(property.to_owned(), json!(value));
+            }
+        }
         tenant.insert_settled(Kind::Group, group);
     }
     for (name, _, members) in GROUPS {

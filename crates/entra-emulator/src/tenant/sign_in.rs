@@ -94,6 +94,7 @@ impl Tenant {
 
     /// Makes Microsoft Graph's service principal answer to the address of this tenant too.
     pub(crate) fn serve_graph_at(&mut self, origin: &Url) {
+        origin.as_str().clone_into(&mut self.graph_url);
         let name = origin.as_str().trim_end_matches('/').to_owned();
         let id = self
             .find(Kind::ServicePrincipal, "appId", GRAPH_APP_ID)
