@@ -92,10 +92,7 @@ enum ResponseMode {
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-<<<<<<< HEAD
         .with_ansi(std::io::stderr().is_terminal())
-=======
->>>>>>> main
         .init();
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
@@ -149,7 +146,6 @@ async fn home(MaybeSignedIn(user): MaybeSignedIn) -> Html<&'static str> {
 }
 
 async fn me(MaybeSignedIn(user): MaybeSignedIn) -> impl IntoResponse {
-<<<<<<< HEAD
     match user {
         Some(user) => (StatusCode::OK, Json(describe(&user))),
         None => (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false}))),
@@ -163,21 +159,12 @@ async fn renew(user: SignedIn) -> Result<impl IntoResponse, Challenge> {
 }
 
 fn describe(user: &User) -> Value {
-=======
-    let Some(user) = user else {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"signed_in": false})));
-    };
->>>>>>> main
     let contexts: Vec<_> = user
         .auth_contexts()
         .iter()
         .map(ToString::to_string)
         .collect();
-<<<<<<< HEAD
     json!({
-=======
-    let answer = json!({
->>>>>>> main
         "signed_in": true,
         "key": user.key(),
         "name": user.display_name(),
