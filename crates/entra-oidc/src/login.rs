@@ -72,7 +72,7 @@ impl EntraLogin {
     /// [`OptionsError::NoCredential`] for a web client of an application that has none.
     pub fn with_redirect_uri(&self, redirect_uri: RedirectUri) -> Result<Self, Error> {
         let mut options = self.0.options.clone();
-        if !redirect_uri.is_https() && options.response_mode == ResponseMode::FormPost {
+        if !redirect_uri.takes_forms() {
             options.response_mode = ResponseMode::Query;
             options.is_hybrid = false;
         }

@@ -618,6 +618,26 @@ async fn a_client_was_called_at_its_own_redirect_uri_with_its_own_state() {
 }
 
 #[tokio::test]
+async fn an_extension_and_an_app_beside_a_site_with_forms_are_handed_a_url() {
+    let stage = Stage::new();
+    let site = stage.options().with_form_post().unwrap();
+    let site = stage.connect(site.with_hybrid_flow().unwrap()).await;
+    let extension = RedirectUri::chromium_extension("abcdefghijklmnopabcdefghijklmnop").unwrap();
+    for uri in [extension.clone(), RedirectUri::loopback()] {
+        let client = site.with_redirect_uri(uri).unwrap();
+        let begun = client.begin(Begin::to("/")).unwrap();
+        let query: std::collections::HashMap<_, _> = begun.location().query_pairs().collect();
+        assert_eq!(query["response_mode"], "query");
+        assert_eq!(query["response_type"], "code");
+    }
+    let app = stage.emulator.public_app();
+    let authority = stage.authority();
+    let options = entra_oidc::LoginOptions::new(authority, &app.client_id, extension, keys());
+    let refused = options.unwrap().with_form_post().unwrap_err();
+    assert_eq!(refused, entra_oidc::OptionsError::FormPostNeedsHttps);
+}
+
+#[tokio::test]
 async fn a_handle_is_no_cookie_and_a_cookie_no_handle() {
     let stage = Stage::new();
     let login = stage.login().await;
