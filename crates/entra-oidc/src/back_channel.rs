@@ -7,6 +7,8 @@ use serde::de::IgnoredAny;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::claims::{Claim, Text};
+use crate::token_keys::{KeyFault, KnownKeys};
 use crate::{EntraLogin, Error, LogoutRefusal};
 
 impl EntraLogin {
@@ -32,7 +34,12 @@ impl EntraLogin {
         if token.unverified_audiences() != [self.0.options.client.id()] {
             return Err(refuse("it is for another client"));
         }
-        let key = published.keys.key_for(&token).await.map_err(Error::Keys)?;
+        let known = KnownKeys::Published(Arc::clone(&published));
+        let key = known.key_for(&token).await.map_err(|fault| match fault {
+            // Anybody may name a key that is not there.
+            KeyFault::Refused(_) => refuse("its key is none of the provider's"),
+            KeyFault::Unavailable(error) => Error::Keys(error),
+        })?;
         let token = token
             .verify(key)
             .map_err(|_| refuse("its signature is wrong"))?;
@@ -40,7 +47,7 @@ impl EntraLogin {
             .validate_times(self.now(), entra_core::ClockSkew::default())
             .map_err(|_| refuse("it is not in force"))?;
         let issued_on = token.issued_on().ok_or_else(|| refuse("it has no iat"))?;
-        let claims: Claims = token
+        let claims: Claims<'_> = token
             .claims()
             .map_err(|_| refuse("its claims have another shape"))?;
         // 4. It says whose sessions end.
@@ -52,7 +59,7 @@ impl EntraLogin {
             return Err(refuse("it is no event of a logout"));
         }
         // 6. It is no ID token.
-        if claims.nonce.is_some() {
+        if claims.nonce.is_present() {
             return Err(refuse("it has a nonce, as an ID token has"));
         }
         // 7. It was not used before.
@@ -90,12 +97,13 @@ pub struct BackChannelLogout {
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct Claims<'a> {
     jti: String,
     sub: Option<String>,
     sid: Option<String>,
     events: HashMap<String, HashMap<String, IgnoredAny>>,
-    nonce: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    nonce: Claim<Text<'a>>,
 }
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

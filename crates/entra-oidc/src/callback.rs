@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Uri};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use crate::begin::PendingLogin;
 use crate::cookie::Cookies;
@@ -18,28 +18,38 @@ use crate::{CallbackRefusal, ProviderError};
 /// [`EntraLogin::finish`]: crate::EntraLogin::finish
 pub struct Callback {
     pub(crate) answer: Result<Answer, CallbackRefusal>,
+    pub(crate) place: Place,
     pub(crate) cookies: Cookies,
     pub(crate) handle: Option<PendingLogin>,
 }
 
 impl Callback {
     /// The request of a browser at a web server, of either method. The body is that of a POST, read
-    /// up to 128 KiB and a byte.
+    /// up to 128 KiB and a byte. `uri` has the path that the browser asked for: where a proxy or a
+    /// router took something off its front, put that back.
     pub fn from_parts(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Self {
         Self {
             answer: answer(method, uri, headers, body),
+            place: Place::Path(uri.path().to_owned()),
             cookies: pending_cookies(headers),
             handle: None,
         }
     }
 
     /// The URL with which the browser came back to a native app, a phone or an extension, and the
-    /// handle that the client kept since the login was begun. The query alone does as well.
+    /// handle that the client kept since the login was begun. Whether it is the redirect URI of
+    /// this login is checked (RFC 8252 8.10). The query alone does as well where the client knows
+    /// that.
     pub fn of_client(handle: PendingLogin, url: &str) -> Self {
-        let query = url.split_once('?').map_or(url, |(_, query)| query);
+        let (before, query) = url.split_once('?').unwrap_or(("", url));
         let query = query.split('#').next().unwrap_or_default();
+        let place = match before {
+            "" => Place::Unknown,
+            uri => Place::Uri(uri.to_owned()),
+        };
         Self {
             answer: Answer::read(ResponseMode::Query, query.as_bytes()),
+            place,
             cookies: Cookies::default(),
             handle: Some(handle),
         }
@@ -53,6 +63,30 @@ impl fmt::Debug for Callback {
             .field("cookies", &self.cookies)
             .field("handle", &self.handle)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where an answer came to.
+pub(crate) enum Place {
+    /// The path at a web server.
+    Path(String),
+    /// The address at which a client was called, without the query.
+    Uri(String),
+    /// The client does not say.
+    Unknown,
+}
+
+impl Place {
+    /// Whether it can be the redirect URI. A browser puts a slash behind a host without a path, and
+    /// writes scheme and host in small letters.
+    pub(crate) fn can_be(&self, redirect_uri: &str) -> bool {
+        let expected = redirect_uri.split('?').next().unwrap_or_default();
+        let plain = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+        match self {
+            Self::Path(path) => Url::parse(expected).is_ok_and(|url| url.path() == path),
+            Self::Uri(uri) => plain(uri) == plain(expected),
+            Self::Unknown => true,
+        }
     }
 }
 

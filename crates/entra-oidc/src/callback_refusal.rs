@@ -39,6 +39,10 @@ pub enum CallbackRefusal {
     /// The pending login was finished before.
     #[error("the pending login was finished before")]
     TransactionReplayed,
+    /// It came to another redirect URI than that of the pending login: a provider had its user sent
+    /// to another one, whose answer it is (mix-up, RFC 9700 4.4; RFC 8252 8.10).
+    #[error("the answer came to another redirect URI")]
+    Place,
     /// `iss` names another issuer than the login was begun with (RFC 9207 2.4).
     #[error("the answer names another issuer")]
     Issuer,
@@ -81,6 +85,10 @@ impl CallbackRefusal {
             Self::OtherProfile => {
                 "Check that each profile has a redirect URI of its own, or that the shared one is \
                  answered by all of them."
+            }
+            Self::Place => {
+                "Check that the product hands over the address to which the browser came. If it \
+                 does, a provider sent its users on to another provider to get at its codes."
             }
             Self::ResponseMode => {
                 "Check that the product asks for the response mode that its redirect URI takes."

@@ -272,7 +272,7 @@ pub enum OptionsError {
     #[error("an authentication context is c1 to c99")]
     AuthContext,
     /// A browser sends a form from another site only with cookies that need https.
-    #[error("form_post needs a redirect URI by https")]
+    #[error("form_post needs a redirect URI of a web server by https")]
     FormPostNeedsHttps,
     /// An ID token from the authorization endpoint comes by `form_post` alone.
     #[error("a hybrid login needs form_post")]

@@ -12,7 +12,7 @@ use http::HeaderValue;
 use time::OffsetDateTime;
 use url::Url;
 
-use crate::callback::Answer;
+use crate::callback::{Answer, Place};
 use crate::cookie::CookieKind;
 use crate::options::{LoginOptions, ResponseMode};
 use crate::provider::{Provider, Published};
@@ -72,7 +72,7 @@ impl EntraLogin {
     /// [`OptionsError::NoCredential`](crate::OptionsError::NoCredential) for a web client of an application that has none.
     pub fn with_redirect_uri(&self, redirect_uri: RedirectUri) -> Result<Self, Error> {
         let mut options = self.0.options.clone();
-        if !redirect_uri.is_https() && options.response_mode == ResponseMode::FormPost {
+        if !redirect_uri.takes_forms() {
             options.response_mode = ResponseMode::Query;
             options.is_hybrid = false;
         }
@@ -324,8 +324,9 @@ impl EntraLogin {
         check_state(&pending, state)?;
         // 5. It is not older than ten minutes.
         self.check_age(&pending)?;
-        // 6. It was begun here: with this issuer and redirect URI.
+        // 6. It was begun here: with this issuer and redirect URI, to which the answer came.
         self.check_place(&pending, &published)?;
+        check_arrival(&pending, callback)?;
         // 7. The answer came the way that was asked for.
         check_mode(&pending, answer, callback)?;
         // 8. Nobody has finished it before.
@@ -610,6 +611,17 @@ fn check_state(pending: &Transaction<'_>, state: &str) -> Result<(), CallbackRef
     // In a time that depends on the lengths alone.
     if Secret::new(&*pending.state) != Secret::new(state) {
         return Err(CallbackRefusal::TransactionNotFound);
+    }
+    Ok(())
+}
+
+/// A client that says where it was called was called there for this login (RFC 8252 8.10). The
+/// path at a web server is the router's; where several profiles meet,
+/// [`Profiles`](crate::Profiles) looks at it.
+fn check_arrival(pending: &Transaction<'_>, callback: &Callback) -> Result<(), CallbackRefusal> {
+    let is_client = matches!(callback.place, Place::Uri(_));
+    if is_client && !callback.place.can_be(&pending.redirect_uri) {
+        return Err(CallbackRefusal::Place);
     }
     Ok(())
 }

@@ -147,9 +147,10 @@ impl LoginOptions {
     /// (`SameSite=None`).
     ///
     /// # Errors
-    /// [`OptionsError::FormPostNeedsHttps`] where the redirect URI is not reached by https.
+    /// [`OptionsError::FormPostNeedsHttps`] where the redirect URI is no web server's that is reached
+    /// by https.
     pub fn with_form_post(mut self) -> Result<Self, OptionsError> {
-        if !self.redirect_uri.is_https() {
+        if !self.redirect_uri.takes_forms() {
             return Err(OptionsError::FormPostNeedsHttps);
         }
         self.response_mode = ResponseMode::FormPost;

@@ -107,8 +107,9 @@ impl Profiles {
     /// Finishes a login at a redirect URI that several profiles share.
     ///
     /// # Errors
-    /// As [`EntraLogin::finish`], and [`CallbackRefusal::OtherProfile`] where the pending login is
-    /// of a profile that is not there.
+    /// As [`EntraLogin::finish`]; [`CallbackRefusal::OtherProfile`] where the pending login is of a
+    /// profile that is not there; [`CallbackRefusal::Place`] where there are profiles whose answers
+    /// cannot be told apart, and the answer did not come to the redirect URI of its own.
     pub async fn finish(&self, callback: &Callback) -> Result<Login, FailedLogin> {
         match self.of_callback(callback) {
             Ok(login) => login.finish(callback).await,
@@ -133,7 +134,22 @@ impl Profiles {
         let name = sealed.claimed_profile();
         let name = name.ok_or(CallbackRefusal::TransactionInvalid)?;
         let login = self.by_name(name.as_str());
-        Ok(login.ok_or(CallbackRefusal::OtherProfile)?)
+        let login = login.ok_or(CallbackRefusal::OtherProfile)?;
+        if !self.may_come_to(&login, callback) {
+            return Err(CallbackRefusal::Place.into());
+        }
+        Ok(login)
+    }
+
+    /// Whether the answer came to the profile's own redirect URI, or no other profile's could be
+    /// taken for it. A provider of one profile can send its users on to that of another, with its
+    /// own `state`: the code then comes to the other's redirect URI, and would be redeemed at the
+    /// first (mix-up, RFC 9700 4.4).
+    fn may_come_to(&self, login: &EntraLogin, callback: &Callback) -> bool {
+        let known = self.0.load();
+        let mut others = known.iter().filter(|other| other.name() != login.profile());
+        others.all(|other| login.is_told_apart_from(&other.login))
+            || callback.place.can_be(login.redirect_uri().as_str())
     }
 
     fn find(&self, is_it: impl Fn(&Profile) -> bool) -> Option<EntraLogin> {

@@ -90,12 +90,13 @@ impl Provider {
     ///
     /// # Errors
     /// [`DiscoveryError::Changed`] where it names another issuer or publishes its keys on another
-    /// host than before: what is known is kept.
+    /// host than before, [`Error::Keys`] where they are not there: what is known is kept.
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let configuration = fetch(&self.0.pipeline, &self.0.url).await?;
         let mut next = Published::check(&self.0.authority, configuration, &self.0.pipeline)?;
         let known = self.published();
-        if next.configuration.issuer != known.configuration.issuer || next.rule != known.rule {
+        // The rule of a domain, or of an External ID tenant, follows from it.
+        if next.configuration.issuer != known.configuration.issuer {
             return Err(DiscoveryError::Changed("issuer").into());
         }
         if next.configuration.jwks_uri.host() != known.configuration.jwks_uri.host() {
@@ -104,6 +105,8 @@ impl Provider {
         if next.configuration.jwks_uri == known.configuration.jwks_uri {
             // What is known of the keys stays known.
             next.keys = known.keys.clone();
+        } else {
+            next.keys.prime().await.map_err(Error::Keys)?;
         }
         self.0.published.store(Arc::new(next));
         Ok(())

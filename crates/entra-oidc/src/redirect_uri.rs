@@ -41,6 +41,9 @@ impl RedirectUri {
         if is_wildcard(&url) {
             return Err(RedirectUriError::Wildcard);
         }
+        if !uri.starts_with(&url.origin().ascii_serialization()) {
+            return Err(RedirectUriError::Spelling);
+        }
         Ok(Self::new(uri, Kind::Web))
     }
 
@@ -110,6 +113,12 @@ impl RedirectUri {
         self.kind == Kind::Web
     }
 
+    /// Whether a form can be sent here from another site: to a web server, with cookies that need
+    /// https. A native app or an extension is handed a URL.
+    pub(crate) fn takes_forms(&self) -> bool {
+        self.has_cookies() && self.is_https()
+    }
+
     /// Whether cookies can be limited to https.
     pub(crate) fn is_https(&self) -> bool {
         self.text.starts_with("https://")
@@ -169,8 +178,12 @@ pub enum RedirectUriError {
     /// restrictions").
     #[error("the redirect URI has more than 256 characters")]
     TooLong,
+    /// Its scheme and host are not written as a browser writes them, which is how the answer comes
+    /// back: in small letters, with two slashes between.
+    #[error("scheme and host of the redirect URI are not in small letters with :// between")]
+    Spelling,
     /// It has one of the characters that Entra does not register.
-    #[error("the redirect URI has one of ! $ ' ( ) , ; or white space")]
+    #[error("the redirect URI has one of ! $ ' ( ) , ; \\ or white space")]
     Character,
     /// Plain http beyond `localhost`.
     #[error("the redirect URI must be reached by https; plain http is for localhost only")]
@@ -217,7 +230,8 @@ fn is_wildcard(url: &Url) -> bool {
 }
 
 const MAX_LENGTH: usize = 256;
-const FORBIDDEN: &str = "!$'(),;";
+/// Entra's, and what a browser takes for a slash.
+const FORBIDDEN: &str = "!$'(),;\\";
 /// Schemes that a browser follows, runs or shows by itself.
 const RESERVED_SCHEMES: [&str; 9] = [
     "http",
@@ -258,6 +272,12 @@ mod tests {
             ("https://*.example.com/", RedirectUriError::Wildcard),
             ("https://pw.example.com/a b", RedirectUriError::Character),
             ("https://pw.example.com/(a)", RedirectUriError::Character),
+            ("https:\\\\pw.example.com\\cb", RedirectUriError::Character),
+            // What a URL parser mends: whether cookies need https is read from the text.
+            ("HTTPS://pw.example.com/cb", RedirectUriError::Spelling),
+            ("https:pw.example.com/cb", RedirectUriError::Spelling),
+            ("https:///pw.example.com/cb", RedirectUriError::Spelling),
+            ("https://PW.example.com/cb", RedirectUriError::Spelling),
         ] {
             assert_eq!(RedirectUri::web(refused), Err(expected), "{refused}");
         }

@@ -1,6 +1,6 @@
 //! Where in the product a user goes after the login: never anywhere else.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::{Origin, Url};
 
 /// A place in the product to go to after a login.
@@ -22,23 +22,17 @@ use url::{Origin, Url};
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// Reads a path with an optional query. A fragment is dropped.
+    /// Reads a path with an optional query. A fragment is dropped, and what a header cannot hold is
+    /// percent-encoded.
     pub fn parse(text: &str) -> Result<Self, ReturnToRefusal> {
         check_text(text)?;
-        let text = without_fragment(text);
-        let (path, _) = text.split_once('?').unwrap_or((text, ""));
-        check_path(path)?;
+        let text = utf8_percent_encode(without_fragment(text), NOT_IN_A_HEADER).to_string();
+        check_text(&text)?;
+        let (path, _) = text.split_once('?').unwrap_or((&text, ""));
+        check_as_read(path)?;
         // A proxy on the way may decode it once.
-        let decoded = percent_decode_str(path).decode_utf8_lossy();
-        check_text(&decoded)?;
-        check_path(&decoded)?;
-        // As a browser resolves it, dots and all.
-        let base = Url::parse(BASE).map_err(|_| ReturnToRefusal::OtherSite)?;
-        let resolved = base.join(text).map_err(|_| ReturnToRefusal::OtherSite)?;
-        if resolved.origin() != base.origin() || resolved.path().starts_with("//") {
-            return Err(ReturnToRefusal::OtherSite);
-        }
-        Ok(Self(text.to_owned()))
+        check_as_read(&percent_decode_str(path).decode_utf8_lossy())?;
+        Ok(Self(text))
     }
 
     /// The same, or a URL of one of these origins, which are compared by scheme, host and port.
@@ -53,7 +47,9 @@ impl ReturnTo {
             return Err(ReturnToRefusal::OtherSite);
         }
         // As it was read, so that nobody reads it otherwise.
-        Ok(Self(without_fragment(url.as_str()).to_owned()))
+        let text = without_fragment(url.as_str());
+        check_text(text)?;
+        Ok(Self(text.to_owned()))
     }
 
     /// The text for a `Location` header.
@@ -94,6 +90,18 @@ fn check_text(text: &str) -> Result<(), ReturnToRefusal> {
     Ok(())
 }
 
+/// It is a path of the product as it stands, and as a browser resolves it, dots and all.
+fn check_as_read(path: &str) -> Result<(), ReturnToRefusal> {
+    check_text(path)?;
+    check_path(path)?;
+    let base = Url::parse(BASE).map_err(|_| ReturnToRefusal::OtherSite)?;
+    let resolved = base.join(path).map_err(|_| ReturnToRefusal::OtherSite)?;
+    if resolved.origin() != base.origin() {
+        return Err(ReturnToRefusal::OtherSite);
+    }
+    check_path(resolved.path())
+}
+
 /// One slash at the start, and nothing behind it that becomes a second one.
 fn check_path(path: &str) -> Result<(), ReturnToRefusal> {
     let rest = path.strip_prefix('/').ok_or(ReturnToRefusal::OtherSite)?;
@@ -109,6 +117,9 @@ fn without_fragment(text: &str) -> &str {
 }
 
 const MAX_LENGTH: usize = 2048;
+/// And what is no part of a URL (WHATWG URL, "query percent-encode set"): among it the quotation
+/// mark, which would double in the JSON of a cookie.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 /// Any origin does: only whether it stays the same counts.
 const BASE: &str = "https://product.invalid/";
 
@@ -130,6 +141,9 @@ mod tests {
             ("/gr%C3%BC%C3%9Fe", "/gr%C3%BC%C3%9Fe"),
             ("/a//b", "/a//b"),
             ("/a/../b", "/a/../b"),
+            // What a header cannot hold.
+            ("/grüße?an=Jürgen", "/gr%C3%BC%C3%9Fe?an=J%C3%BCrgen"),
+            ("/a b?c=\"<d>\"", "/a%20b?c=%22%3Cd%3E%22"),
         ] {
             assert_eq!(ReturnTo::parse(text).unwrap().as_str(), kept, "{text}");
         }
@@ -156,6 +170,10 @@ mod tests {
             "/.//evil.example",
             "/a/..//evil.example",
             "/%2e//evil.example",
+            "/a/../%2fevil.example",
+            "/a/..%2f/evil.example",
+            "/./%5Cevil.example",
+            "/%2e/%2Fevil.example",
         ] {
             assert_eq!(
                 ReturnTo::parse(text),
@@ -181,6 +199,9 @@ mod tests {
         }
         let long = format!("/{}", "a".repeat(10 << 10));
         assert_eq!(ReturnTo::parse(&long), Err(ReturnToRefusal::TooLong));
+        // As it is sent: a cookie has to hold it.
+        let long = format!("/{}", "\"".repeat(700));
+        assert_eq!(ReturnTo::parse(&long), Err(ReturnToRefusal::TooLong));
     }
 
     #[test]
@@ -204,5 +225,15 @@ mod tests {
         ] {
             assert!(within(refused).is_err(), "{refused}");
         }
+        for refused in [
+            "https://app.example\\x",
+            "https://app.exa\tmple/",
+            "https://app.example/\n",
+        ] {
+            let expected = Err(ReturnToRefusal::Character);
+            assert_eq!(within(refused), expected, "{refused:?}");
+        }
+        let long = format!("https://app.example/{}", "ü".repeat(700));
+        assert_eq!(within(&long), Err(ReturnToRefusal::TooLong));
     }
 }

@@ -66,6 +66,8 @@ struct Provider {
     clock: Arc<MovableClock>,
     nonce: Arc<Mutex<String>>,
     change: Arc<Mutex<Option<Change>>>,
+    /// How much is read of the answer of a path.
+    limits: Arc<Mutex<Vec<(String, usize)>>>,
     /// The token requests: the header of authorization and the form.
     asked: Arc<Mutex<Vec<(Option<String>, String)>>>,
 }
@@ -76,6 +78,7 @@ impl Provider {
             clock: Arc::new(MovableClock::frozen_at(datetime!(2026-01-01 00:00 UTC))),
             nonce: Arc::default(),
             change: Arc::default(),
+            limits: Arc::default(),
             asked: Arc::default(),
         }
     }
@@ -159,9 +162,13 @@ impl HttpClient for Provider {
     async fn send(
         &self,
         request: Request<Bytes>,
-        _limits: Limits,
+        limits: Limits,
     ) -> Result<Response<Bytes>, TransportError> {
         let path = request.uri().path().to_owned();
+        self.limits
+            .lock()
+            .unwrap()
+            .push((path.clone(), limits.body));
         if path == "/token" {
             let authorization = request.headers().get(AUTHORIZATION);
             let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
@@ -268,6 +275,36 @@ async fn an_endpoint_on_another_host_has_to_be_allowed() {
     let uri = RedirectUri::web("https://pw.example/callback").unwrap();
     let options = LoginOptions::new(authority, CLIENT, uri, keys()).unwrap();
     assert!(provider.connect(options).await.is_ok());
+}
+
+#[tokio::test]
+async fn of_a_configuration_no_more_is_read_than_any_provider_has() {
+    let provider = Provider::new();
+    provider.login().await;
+    let limits = provider.limits.lock().unwrap();
+    let path = "/.well-known/openid-configuration".to_owned();
+    assert_eq!(limits[0], (path, 256 << 10));
+}
+
+#[tokio::test]
+async fn keys_do_not_move_to_another_host_while_the_product_runs() {
+    let provider = Provider::new();
+    let authority = Authority::generic(ISSUER)
+        .unwrap()
+        .with_endpoint_hosts(["keys.example"]);
+    let uri = RedirectUri::web("https://pw.example/callback").unwrap();
+    let options = LoginOptions::new(authority, CLIENT, uri, keys()).unwrap();
+    let login = provider.connect(options).await.unwrap();
+    provider.change(|path, answer| {
+        if path.ends_with("configuration") {
+            answer["jwks_uri"] = "https://keys.example/jwks".into();
+            answer["authorization_endpoint"] = "https://login.example/other".into();
+        }
+    });
+    provider.clock.advance(Duration::from_secs(25 * 60 * 60));
+    provider.finish(&login).await.unwrap();
+    let begun = login.begin(Begin::to("/")).unwrap();
+    assert_eq!(begun.location().path(), "/authorize");
 }
 
 #[tokio::test]
@@ -385,10 +422,18 @@ async fn a_logout_token_names_whose_sessions_end_once() {
 #[tokio::test]
 async fn a_logout_token_that_is_none_is_refused_by_name() {
     type Row = (fn(&mut Value, &mut Value), &'static str);
-    let rows: [Row; 14] = [
+    let rows: [Row; 16] = [
         (
             |_, claims| claims["nonce"] = "n".into(),
             "it has a nonce, as an ID token has",
+        ),
+        (
+            |_, claims| claims["nonce"] = Value::Null,
+            "it has a nonce, as an ID token has",
+        ),
+        (
+            |header, _| header["alg"] = "PS256".into(),
+            "it is no signed token of this kind",
         ),
         (
             |_, claims| claims["events"] = json!({}),
@@ -464,6 +509,52 @@ async fn a_logout_token_that_is_none_is_refused_by_name() {
         assert_eq!(error.http_status(), 400);
     }
     let mut token = logout_token(&provider, |_, _| {});
-    token.truncate(token.len() - 8);
-    assert!(login.back_channel(&token).await.is_err());
+    let signature = token.rfind('.').unwrap() + 1;
+    let other = if token[signature..].starts_with('A') {
+        "B"
+    } else {
+        "A"
+    };
+    token.replace_range(signature..=signature, other);
+    let error = login.back_channel(&token).await.unwrap_err();
+    let expected = LogoutRefusal::Token("its signature is wrong");
+    assert!(
+        matches!(error, Error::Logout(found) if found == expected),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_key_of_a_logout_token_is_the_providers_and_may_be_its_only_one() {
+    let provider = Provider::new();
+    let login = provider.login().await;
+    // Anybody may send one: it is no fault of the provider's.
+    let token = logout_token(&provider, |header, _| header["kid"] = "two".into());
+    let error = login.back_channel(&token).await.unwrap_err();
+    let expected = LogoutRefusal::Token("its key is none of the provider's");
+    assert!(
+        matches!(error, Error::Logout(found) if found == expected),
+        "{error:?}"
+    );
+    assert_eq!(error.http_status(), 400);
+    let token = logout_token(&provider, |header, _| {
+        header.as_object_mut().unwrap().remove("kid");
+    });
+    assert!(login.back_channel(&token).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_logout_token_is_remembered_for_as_long_as_it_could_come_again() {
+    let provider = Provider::new();
+    let login = provider.login().await;
+    let token = logout_token(&provider, |_, _| {});
+    login.back_channel(&token).await.unwrap();
+    // Its end, and the difference that clocks may have.
+    provider.clock.advance(Duration::from_secs(120 + 59));
+    let error = login.back_channel(&token).await.unwrap_err();
+    let expected = LogoutRefusal::Token("it was used before");
+    assert!(
+        matches!(error, Error::Logout(found) if found == expected),
+        "{error:?}"
+    );
 }

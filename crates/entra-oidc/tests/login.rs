@@ -578,6 +578,66 @@ async fn a_client_without_cookies_keeps_a_handle() {
 }
 
 #[tokio::test]
+async fn a_client_was_called_at_its_own_redirect_uri_with_its_own_state() {
+    let stage = Stage::new();
+    let app = stage.emulator.public_app();
+    let uri = RedirectUri::loopback();
+    let options =
+        entra_oidc::LoginOptions::new(stage.authority(), &app.client_id, uri, keys()).unwrap();
+    let login = stage.connect(options).await;
+    let (begun, other) = (
+        login.begin(Begin::to("/")).unwrap(),
+        login.begin(Begin::to("/")).unwrap(),
+    );
+    let redirect = stage.sign_in(&begun);
+    let query = redirect.location.query().unwrap();
+    let finish = |handle: &PendingLogin, url: &str| {
+        let callback = entra_oidc::Callback::of_client(handle.clone(), url);
+        let login = login.clone();
+        async move { login.finish(&callback).await }
+    };
+    // RFC 8252 8.10.
+    for elsewhere in [
+        "http://localhost:8400/",
+        "http://localhost/other",
+        "https://localhost/",
+        "psrmobile://auth",
+    ] {
+        let url = format!("{elsewhere}?{query}");
+        let error = finish(begun.handle().unwrap(), &url).await.unwrap_err();
+        let refusal = callback_refusal(error.error());
+        assert_eq!(refusal, &CallbackRefusal::Place, "{elsewhere}");
+    }
+    let error = finish(other.handle().unwrap(), query).await.unwrap_err();
+    assert_eq!(
+        callback_refusal(error.error()),
+        &CallbackRefusal::TransactionNotFound
+    );
+    let url = format!("HTTP://LocalHost/?{query}");
+    assert!(finish(begun.handle().unwrap(), &url).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_extension_and_an_app_beside_a_site_with_forms_are_handed_a_url() {
+    let stage = Stage::new();
+    let site = stage.options().with_form_post().unwrap();
+    let site = stage.connect(site.with_hybrid_flow().unwrap()).await;
+    let extension = RedirectUri::chromium_extension("abcdefghijklmnopabcdefghijklmnop").unwrap();
+    for uri in [extension.clone(), RedirectUri::loopback()] {
+        let client = site.with_redirect_uri(uri).unwrap();
+        let begun = client.begin(Begin::to("/")).unwrap();
+        let query: std::collections::HashMap<_, _> = begun.location().query_pairs().collect();
+        assert_eq!(query["response_mode"], "query");
+        assert_eq!(query["response_type"], "code");
+    }
+    let app = stage.emulator.public_app();
+    let authority = stage.authority();
+    let options = entra_oidc::LoginOptions::new(authority, &app.client_id, extension, keys());
+    let refused = options.unwrap().with_form_post().unwrap_err();
+    assert_eq!(refused, entra_oidc::OptionsError::FormPostNeedsHttps);
+}
+
+#[tokio::test]
 async fn a_handle_is_no_cookie_and_a_cookie_no_handle() {
     let stage = Stage::new();
     let login = stage.login().await;

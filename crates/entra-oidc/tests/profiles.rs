@@ -176,3 +176,50 @@ async fn providers_whose_answers_cannot_be_told_apart_share_no_redirect_uri() {
     let other = Profile::new(stage.connect(options).await);
     assert_eq!(profiles.put(other), Err(OptionsError::SharedRedirectUri));
 }
+
+/// A profile of a provider that is not Entra, which is the tenant once more and does not name
+/// itself in its answers.
+async fn generic(stage: &Stage, name: &str, redirect_uri: &str) -> EntraLogin {
+    let issuer = format!("https://localhost/{}/v2.0", stage.emulator.tenant_id());
+    let app = stage.emulator.web_app();
+    let authority = Authority::generic(&issuer)
+        .unwrap()
+        .with_endpoint_hosts(["graph.localhost"]);
+    let uri = RedirectUri::web(redirect_uri).unwrap();
+    let options = LoginOptions::new(authority, &app.client_id, uri, keys()).unwrap();
+    let name = ProfileName::new(name).unwrap();
+    stage.connect(options.with_profile(name)).await
+}
+
+#[tokio::test]
+async fn an_answer_that_came_to_the_redirect_uri_of_another_provider_is_not_redeemed() {
+    let stage = Stage::new();
+    let profiles = Profiles::new();
+    let honest = named(&stage, "honest").await;
+    let other = generic(&stage, "other", "https://localhost/other/signin-oidc").await;
+    profiles.put(Profile::new(honest.clone())).unwrap();
+    profiles.put(Profile::new(other.clone())).unwrap();
+    // The user of one provider is sent on to the other, whose redirect URI is another one.
+    let mut browser = Browser::default();
+    let begun = other.begin(Begin::to("/vault")).unwrap();
+    browser.take(begun.set_cookies());
+    let state = begun
+        .location()
+        .query_pairs()
+        .find(|(name, _)| name == "state");
+    let query = format!("code=of-the-honest&state={}", state.unwrap().1);
+    let error = profiles.finish(&browser.get(&query)).await.unwrap_err();
+    assert!(
+        matches!(error.error(), Error::Callback(CallbackRefusal::Place)),
+        "{error:?}"
+    );
+    // The answers of the others find their way.
+    let begun = honest.begin(Begin::to("/vault")).unwrap();
+    browser.take(begun.set_cookies());
+    let callback = browser.callback(&stage.sign_in(&begun));
+    assert!(profiles.finish(&callback).await.is_ok());
+    let uri = format!("/other/signin-oidc?{query}").parse().unwrap();
+    let callback = Callback::from_parts(&http::Method::GET, &uri, &browser.headers(), b"");
+    let error = profiles.finish(&callback).await.unwrap_err();
+    assert!(matches!(error.error(), Error::Token(_)), "{error:?}");
+}

@@ -10,6 +10,9 @@
 
 mod stage;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use entra_core::{Tenant, TenantId};
 use entra_oidc::{Authority, Begin, DiscoveryError, EntraLogin, Error, OptionsError};
@@ -136,6 +139,15 @@ async fn what_is_no_configuration_is_refused() {
     .await;
     assert!(matches!(error, DiscoveryError::Fetch(_)), "{error:?}");
     let error = refusal_of(|mut response| {
+        *response.status_mut() = StatusCode::ACCEPTED;
+        response
+    })
+    .await;
+    assert!(
+        matches!(error, DiscoveryError::Status(StatusCode::ACCEPTED)),
+        "{error:?}"
+    );
+    let error = refusal_of(|mut response| {
         *response.status_mut() = StatusCode::FOUND;
         let elsewhere = http::HeaderValue::from_static("https://evil.example/");
         response
@@ -180,6 +192,49 @@ async fn a_change_within_the_provider_is_taken_after_a_day() {
     stage.advance(24 * 60 * 60 + 1);
     stage.finish(&login).await.unwrap();
     assert!(asks(&login));
+}
+
+#[tokio::test]
+async fn keys_that_moved_are_taken_once_they_are_there() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    stage.between.change_json(CONFIGURATION, |document| {
+        let keys = document["jwks_uri"].as_str().unwrap();
+        document["jwks_uri"] = format!("{keys}/not-there").into();
+    });
+    stage.advance(24 * 60 * 60 + 1);
+    assert!(stage.finish(&login).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_document_counts_on_when_the_configuration_is_renewed() {
+    let stage = Stage::new();
+    let keys = stage.emulator.keys();
+    let signing = keys.signing();
+    keys.add();
+    let login = stage.login().await;
+    stage.advance(24 * 60 * 60 - 600);
+    stage.finish(&login).await.unwrap();
+    keys.withdraw(&signing).unwrap();
+    stage.advance(601);
+    assert!(stage.finish(&login).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_configuration_that_was_not_renewed_is_read_again_after_five_minutes() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    stage.between.change_json(CONFIGURATION, move |document| {
+        count.fetch_add(1, Ordering::Relaxed);
+        document["issuer"] = "https://evil.example".into();
+    });
+    for (wait, expected) in [(24 * 60 * 60 - 1, 0), (1, 1), (299, 1), (2, 2), (1, 2)] {
+        stage.advance(wait);
+        stage.finish(&login).await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), expected);
+    }
 }
 
 #[tokio::test]
