@@ -183,7 +183,8 @@ impl Emulator {
     }
 
     /// The application of the seed that users sign in to with a browser. It keeps a secret, its
-    /// redirect URI is `https://localhost/signin-oidc`, and its API has the permission
+    /// redirect URI is `https://localhost/signin-oidc`, its `logoutUrl`
+    /// `https://localhost/signout-oidc`, and its API has the permission
     /// `api://<client id>/access_as_user`. An administrator consented to `User.Read`.
     #[expect(clippy::expect_used, reason = "every seed ends with it")]
     pub fn web_app(&self) -> SeededApp {
