@@ -21,7 +21,7 @@ if [[ "$(cat "$stamp" 2>/dev/null || true)" != "${packages[*]}" ]]; then
 fi
 
 command -v npm >/dev/null || { echo "npm is missing" >&2; exit 1; }
-node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' ||
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' ||
     { echo "openid-client needs Node.js 20 or later" >&2; exit 1; }
 stamp=$cache/installed-modules
 if [[ "$(cat "$stamp" 2>/dev/null || true)" != "${modules[*]}" ]]; then
