@@ -87,7 +87,7 @@ impl WebLogin {
     /// server.
     pub fn new(login: EntraLogin, sessions: Sessions) -> Result<Self, OptionsError> {
         let paths = Paths::of_one(&login)?;
-        let sessions = sessions.with_https(login.redirect_uri().is_https());
+        let sessions = sessions.at(login.redirect_uri());
         let profiles = Profiles::new();
         profiles.put(Profile::new(login))?;
         Ok(Self::assemble(paths, profiles, sessions))
@@ -111,7 +111,7 @@ impl WebLogin {
     ) -> Result<Self, OptionsError> {
         let base = RedirectUri::web(base.trim_end_matches('/'))?;
         let paths = Paths::of_several(&base)?;
-        let sessions = sessions.with_https(base.is_https());
+        let sessions = sessions.at(&base);
         Ok(Self::assemble(paths, profiles, sessions))
     }
 

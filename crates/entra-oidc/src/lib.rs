@@ -99,8 +99,12 @@ mod id_token_refusal;
 mod issuer;
 mod login;
 mod logout;
+#[cfg(feature = "loopback")]
+mod loopback;
 mod memory_session_store;
 mod options;
+#[cfg(any(feature = "axum", feature = "loopback"))]
+mod page;
 mod profile_name;
 mod profiles;
 mod provider;
@@ -137,6 +141,8 @@ pub use id_token::{ExpectedLogin, ExpectedNonce, IdTokenRules, IdTokenValidator}
 pub use id_token_refusal::IdTokenRefusal;
 pub use login::{EntraLogin, FailedLogin, Login};
 pub use logout::{LogoutBegun, LogoutFinished, LogoutRefusal, front_channel_response};
+#[cfg(feature = "loopback")]
+pub use loopback::{LoopbackError, NativeLogin};
 pub use memory_session_store::MemorySessionStore;
 pub use options::LoginOptions;
 pub use profile_name::ProfileName;

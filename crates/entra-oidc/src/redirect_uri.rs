@@ -125,6 +125,7 @@ impl RedirectUri {
     }
 
     /// The same on the port that a listener was given.
+    #[cfg(feature = "loopback")]
     pub(crate) fn at_port(&self, port: u16) -> Self {
         Self::new(&format!("{}:{port}", self.text), Kind::Loopback)
     }

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use crate::cookie::{CookieKind, Cookies};
 use crate::session::SessionId;
 use crate::{
-    Error, Login, MemorySessionStore, ProfileName, Renewed, Session, SessionName, SessionStore,
-    SessionStoreError,
+    Error, Login, MemorySessionStore, ProfileName, RedirectUri, Renewed, Session, SessionName,
+    SessionStore, SessionStoreError,
 };
 
 /// The sessions of a product: where they are kept, how long they last, and the cookie that leads
@@ -96,10 +96,12 @@ impl Sessions {
         self
     }
 
-    /// Over plain http, which is for `localhost` alone: the cookie has another name then, and a
-    /// product that is reached by https never reads it.
-    pub(crate) fn with_https(mut self, is_secure: bool) -> Self {
-        self.is_secure = is_secure;
+    /// At the site of this redirect URI: by https, or on `localhost` without it. The cookie has
+    /// another name there, which a product that is reached by https never reads. The
+    /// routes for axum see to that by themselves.
+    #[must_use]
+    pub fn at(mut self, redirect_uri: &RedirectUri) -> Self {
+        self.is_secure = redirect_uri.is_https();
         self
     }
 
@@ -224,6 +226,7 @@ impl Sessions {
         kind.clear(&kind.name(COOKIE))
     }
 
+    #[cfg(feature = "axum")]
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.now()
     }

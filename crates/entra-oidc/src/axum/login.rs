@@ -7,10 +7,11 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use url::Url;
 
-use super::page::{Page, unknown_profile};
+use super::page::unknown_profile;
 use super::paths::Named;
 use super::request::parameter;
 use super::{WebLogin, empty};
+use crate::page::Page;
 use crate::{AuthContext, Begin, EntraLogin, OptionsError, Prompt, ReturnTo};
 
 /// GET: off to the provider, with a cookie.

@@ -6,12 +6,12 @@ use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::page::Page;
 use super::paths::Named;
 use super::request::{parameter, with_query};
 use super::{WebLogin, empty};
 use crate::cookie::Cookies;
 use crate::logout::{COOKIE, redirect};
+use crate::page::Page;
 use crate::{EntraLogin, LogoutFinished, LogoutRefusal, ReturnTo, Session, front_channel_response};
 
 /// POST: ends the session here, then at the provider.
