@@ -475,6 +475,7 @@ async fn what_is_no_token_response_is_refused() {
         let error = stage.finish(&login).await.unwrap_err();
         let is_malformed = matches!(&error, Error::Token(entra_core::Error::Malformed { .. }));
         assert!(is_malformed, "{body}: {error:?}");
+        assert_eq!(error.http_status(), StatusCode::BAD_GATEWAY);
     }
 }
 
@@ -536,6 +537,21 @@ async fn a_code_of_somebody_else_is_not_redeemed() {
         panic!("{error:?}");
     };
     assert_eq!(refusal.error, "invalid_grant");
+    assert_eq!(error.error().http_status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_is_no_fault_of_the_user() {
+    let stage = Stage::new();
+    let secret = entra_core::ClientSecret::parse("Ab8Q~wrong").unwrap();
+    let options = stage
+        .options()
+        .with_credential(entra_core::ClientCredential::secret(secret));
+    let login = stage.connect(options.unwrap()).await;
+    let error = stage.finish(&login).await.unwrap_err();
+    assert!(matches!(error, Error::Token(_)), "{error:?}");
+    assert_eq!(error.http_status(), StatusCode::BAD_GATEWAY);
+    assert!(!error.ends_session() && !error.is_retryable());
 }
 
 #[tokio::test]
