@@ -183,8 +183,11 @@ impl HttpClient for Provider {
             answer["id_token"] = sign(&header(), claims).into();
         }
         let mut response = Response::new(Bytes::from(answer.to_string()));
-        let json = HeaderValue::from_static("application/json;charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        let kind = match answer["sent_as"].as_str() {
+            Some(kind) => HeaderValue::from_str(kind).unwrap(),
+            None => HeaderValue::from_static("application/json;charset=utf-8"),
+        };
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         Ok(response)
     }
 }
@@ -354,7 +357,7 @@ async fn user_info_is_about_the_user_who_signed_in() {
     );
     provider.change(|path, answer| {
         if path == "/userinfo" {
-            *answer = "e30.e30.".into();
+            answer["sent_as"] = "text/html".into();
         }
     });
     let error = login.user_info(&done.user, &done.tokens).await.unwrap_err();
