@@ -59,6 +59,7 @@ fn header() -> Value {
 }
 
 type Change = Box<dyn Fn(&str, &mut Value) + Send>;
+type TokenRequest = (Option<String>, String);
 
 /// The provider. What it answers may be changed, by the last part of the path.
 #[derive(Clone)]
@@ -69,7 +70,7 @@ struct Provider {
     /// How much is read of the answer of a path.
     limits: Arc<Mutex<Vec<(String, usize)>>>,
     /// The token requests: the header of authorization and the form.
-    asked: Arc<Mutex<Vec<(Option<String>, String)>>>,
+    asked: Arc<Mutex<Vec<TokenRequest>>>,
 }
 
 impl Provider {
