@@ -16,7 +16,9 @@ use crate::{Groups, ObjectId, TenantId};
 /// identity: addresses move between people and are not verified, and a `sub` differs for each
 /// application.
 ///
-/// The text form is stable, holds both parts, and is read back: a key for a database.
+/// The text form is stable, holds both parts, and is read back: a key for a database whose column
+/// compares byte by byte. One that passes over letter case or spaces at the end, as the usual ones
+/// of MySQL and SQL Server do, takes two subjects of one provider for the same user.
 ///
 /// ```
 /// use entra_core::UserKey;
@@ -38,7 +40,8 @@ pub enum UserKey {
         /// The user's object in that tenant.
         object: ObjectId,
     },
-    /// A user of another provider.
+    /// A user of another provider: [`UserKey::other`] makes one.
+    #[non_exhaustive]
     Other {
         /// The issuer, as it names itself: a URL, or the entity id of a SAML identity provider.
         issuer: String,

@@ -11,25 +11,18 @@ use entra_core::{
     Clock, Cloud, CloudError, HttpClient, Limits, MovableClock, Secret, TransportError,
     TransportErrorKind,
 };
-use http::header::DATE;
-use http::{HeaderValue, Request, Response};
-use time::OffsetDateTime;
+use http::{Request, Response};
 use time::macros::datetime;
 
 use crate::arc_agent::ArcAgent;
-use crate::bearer::{self, BearerRefusal};
-use crate::caller::Caller;
-use crate::external_id::External;
-use crate::fault::{self, Fault, Faults, Outage};
-use crate::graph::{self, GraphCall};
-use crate::journal::{Journal, JournalEntry};
-use crate::managed_identity::{self, MachineCall};
+use crate::dispatch::Ending;
+use crate::fault::Faults;
+use crate::journal::Journal;
 use crate::seed::{Seed, Seeded, SeededApp, SeededManagedIdentity, SeededPublicApp, SeededUser};
 use crate::sessions::Sessions;
-use crate::sign_in::{self, SignIn};
-use crate::tenant::{GRAPH_APP_ID, Tenant};
-use crate::workload_issuer::{self, Cluster};
-use crate::{control, resource_manager};
+use crate::sign_in::SignIn;
+use crate::tenant::Tenant;
+use crate::workload_issuer::Cluster;
 
 /// A local Microsoft Entra tenant.
 ///
@@ -54,26 +47,26 @@ use crate::{control, resource_manager};
 /// ```
 #[derive(Clone)]
 pub struct Emulator {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    settings: Settings,
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
     /// The agent of Azure Arc, where it has a folder.
-    arc: Option<ArcAgent>,
+    pub(crate) arc: Option<ArcAgent>,
     /// Built at the first request, so that the `with_…` of a new value cost nothing.
     content: OnceLock<(Mutex<Tenant>, Seeded)>,
-    faults: Faults,
-    journal: Journal,
-    sessions: Sessions,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) sessions: Sessions,
 }
 
 /// What a tenant is made from.
 #[derive(Clone)]
-struct Settings {
+pub(crate) struct Settings {
     seed: Seed,
-    cloud: Cloud,
-    clock: Arc<MovableClock>,
+    pub(crate) cloud: Cloud,
+    pub(crate) clock: Arc<MovableClock>,
     arc_folder: Option<PathBuf>,
 }
 
@@ -190,7 +183,8 @@ impl Emulator {
     }
 
     /// The application of the seed that users sign in to with a browser. It keeps a secret, its
-    /// redirect URI is `https://localhost/signin-oidc`, and its API has the permission
+    /// redirect URI is `https://localhost/signin-oidc`, its `logoutUrl`
+    /// `https://localhost/signout-oidc`, and its API has the permission
     /// `api://<client id>/access_as_user`. An administrator consented to `User.Read`.
     #[expect(clippy::expect_used, reason = "every seed ends with it")]
     pub fn web_app(&self) -> SeededApp {
@@ -248,152 +242,6 @@ impl Emulator {
         self.shared.journal.clear();
     }
 
-    /// One exchange with everything that a connection needs to know about it.
-    pub(crate) fn exchange(&self, request: &Request<Bytes>, answers_only: bool) -> Exchange {
-        let path = request.uri().path();
-        if path.starts_with(control::PREFIX) {
-            return Exchange::plain(control::handle(self, request));
-        }
-        let now = self.shared.settings.clock.now();
-        let method = request.method().as_str();
-        let rule = self.shared.faults.take(method, path, answers_only);
-        let fault = rule.as_ref().map(|rule| rule.fault);
-        let outage = |what| self.outage(what, request, now);
-        let mut outcome = match rule
-            .as_ref()
-            .and_then(|rule| rule.answer_before(now, outage))
-        {
-            Some(answer) => Outcome::unknown(answer),
-            None if fault == Some(Fault::Dropped) => Outcome::unknown(Response::default()),
-            None => {
-                let outcome = self.dispatch(request, now, fault == Some(Fault::StaleReplica));
-                let forgeries = &self.tenant().forgeries;
-                let answer = forgeries.change_answer((method, path), outcome.answer);
-                Outcome { answer, ..outcome }
-            }
-        };
-        if let Some(rule) = &rule {
-            outcome.answer = rule.answer_after(outcome.answer, now, outage);
-        }
-        if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
-            outcome.answer.headers_mut().insert(DATE, date);
-        }
-        let ending = Ending::of(fault, outcome.answer.body());
-        self.record(request, now, &outcome, (fault, ending));
-        Exchange {
-            answer: outcome.answer,
-            latency: fault.map_or(Duration::ZERO, Fault::latency),
-            ending,
-        }
-    }
-
-    /// What the service that a request is for says where it does not answer.
-    fn outage(
-        &self,
-        what: Outage,
-        request: &Request<Bytes>,
-        now: OffsetDateTime,
-    ) -> Response<Bytes> {
-        let origin = self.shared.settings.cloud.login_url();
-        match what {
-            Outage::Context(context) if is_graph(request) => {
-                BearerRefusal::Context(context).answer(origin, request, now)
-            }
-            Outage::Status(status) if is_graph(request) => fault::graph_outage(status),
-            Outage::Status(status) if managed_identity::is_path(request.uri().path()) => {
-                managed_identity::outage(status)
-            }
-            what => sign_in::outage(what, request, origin, now),
-        }
-    }
-
-    fn dispatch(
-        &self,
-        request: &Request<Bytes>,
-        now: OffsetDateTime,
-        stale_replica: bool,
-    ) -> Outcome {
-        let origin = self.shared.settings.cloud.graph_url();
-        let mut tenant = self.tenant();
-        if let Some(external) = External::of(&tenant, origin, request) {
-            let (answer, caller) = match external {
-                External::Served(front) => SignIn {
-                    tenant: &mut tenant,
-                    sessions: &self.shared.sessions,
-                    origin: &front.origin,
-                    home: origin,
-                    now,
-                }
-                .handle(&front.request),
-                External::Unknown(name) => {
-                    (sign_in::no_such_tenant(&name, request, origin, now), None)
-                }
-            };
-            return Outcome {
-                answer,
-                caller,
-                permission: None,
-            };
-        }
-        if is_graph(request) {
-            return match authenticate(&tenant, request, origin, now) {
-                Ok(caller) => {
-                    let call = GraphCall {
-                        caller: &caller,
-                        now,
-                        origin,
-                        stale_replica,
-                    };
-                    let (answer, permission) = graph::handle(&mut tenant, &call, request);
-                    Outcome {
-                        answer,
-                        caller: Some(caller.app_id),
-                        permission,
-                    }
-                }
-                Err(refusal) => Outcome::unknown(refusal.answer(origin, request, now)),
-            };
-        }
-        if let Some(answer) = workload_issuer::handle(origin, request) {
-            return Outcome::unknown(answer);
-        }
-        if managed_identity::is_path(request.uri().path()) {
-            let (answer, caller) = MachineCall {
-                tenant: &tenant,
-                origin,
-                now,
-                identity_header: &self.content().1.identity_header,
-                arc: self.shared.arc.as_ref(),
-            }
-            .handle(request);
-            return Outcome {
-                answer,
-                caller,
-                permission: None,
-            };
-        }
-        if let Some((answer, caller)) = resource_manager::handle(&tenant, origin, request, now) {
-            return Outcome {
-                answer,
-                caller,
-                permission: None,
-            };
-        }
-        let (answer, caller) = SignIn {
-            tenant: &mut tenant,
-            sessions: &self.shared.sessions,
-            origin,
-            home: origin,
-            now,
-        }
-        .handle(request);
-        Outcome {
-            answer,
-            caller,
-            permission: None,
-        }
-    }
-
     /// What happens at the sign-in service without a request.
     pub(crate) fn with_sign_in<T>(&self, act: impl FnOnce(&mut SignIn<'_>) -> T) -> T {
         let home = self.shared.settings.cloud.graph_url();
@@ -409,27 +257,6 @@ impl Emulator {
     /// Looks into the directory, or changes it.
     pub(crate) fn with_tenant<T>(&self, act: impl FnOnce(&mut Tenant) -> T) -> T {
         act(&mut self.tenant())
-    }
-
-    fn record(
-        &self,
-        request: &Request<Bytes>,
-        now: OffsetDateTime,
-        outcome: &Outcome,
-        (fault, ending): (Option<Fault>, Ending),
-    ) {
-        let is_answered = ending != Ending::NoAnswer;
-        let query = request.uri().query().filter(|_| is_graph(request));
-        self.shared.journal.record(JournalEntry {
-            time: now,
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: query.map(str::to_owned),
-            status: is_answered.then(|| outcome.answer.status().as_u16()),
-            caller: outcome.caller.clone(),
-            permission: outcome.permission.clone(),
-            fault,
-        });
     }
 
     fn settings(&self) -> Settings {
@@ -458,14 +285,14 @@ impl Emulator {
         (tenant, seeded)
     }
 
-    fn content(&self) -> &(Mutex<Tenant>, Seeded) {
+    pub(crate) fn content(&self) -> &(Mutex<Tenant>, Seeded) {
         self.shared.content.get_or_init(|| {
             let (tenant, seeded) = self.build();
             (Mutex::new(tenant), seeded)
         })
     }
 
-    fn tenant(&self) -> MutexGuard<'_, Tenant> {
+    pub(crate) fn tenant(&self) -> MutexGuard<'_, Tenant> {
         let (tenant, _) = self.content();
         tenant.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -512,82 +339,6 @@ impl HttpClient for Emulator {
             return Err(TransportError::new(kind));
         }
         Ok(exchange.answer)
-    }
-}
-
-/// An answer, when it comes, and how far.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) answer: Response<Bytes>,
-    pub(crate) latency: Duration,
-    pub(crate) ending: Ending,
-}
-
-impl Exchange {
-    fn plain(answer: Response<Bytes>) -> Self {
-        Self {
-            answer,
-            latency: Duration::ZERO,
-            ending: Ending::Complete,
-        }
-    }
-}
-
-/// How much of the answer reaches the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Complete,
-    NoAnswer,
-    MiddleOfBody,
-}
-
-impl Ending {
-    fn of(fault: Option<Fault>, body: &Bytes) -> Self {
-        match fault {
-            Some(Fault::Dropped | Fault::DroppedAfter) => Self::NoAnswer,
-            // There is no middle of nothing.
-            Some(Fault::Truncated) if body.is_empty() => Self::NoAnswer,
-            Some(Fault::Truncated) => Self::MiddleOfBody,
-            _ => Self::Complete,
-        }
-    }
-}
-
-struct Outcome {
-    answer: Response<Bytes>,
-    caller: Option<String>,
-    permission: Option<String>,
-}
-
-impl Outcome {
-    fn unknown(answer: Response<Bytes>) -> Self {
-        Self {
-            answer,
-            caller: None,
-            permission: None,
-        }
-    }
-}
-
-fn is_graph(request: &Request<Bytes>) -> bool {
-    graph::is_path(request.uri().path())
-}
-
-/// The caller of a request whose token is for Microsoft Graph.
-fn authenticate(
-    tenant: &Tenant,
-    request: &Request<Bytes>,
-    origin: &url::Url,
-    now: OffsetDateTime,
-) -> Result<Caller, BearerRefusal> {
-    let token = bearer::verify(tenant, origin, request, now)?;
-    let app_id = tenant
-        .resource(&token.audience)
-        .and_then(|resource| resource.get("appId")?.as_str());
-    if app_id == Some(GRAPH_APP_ID) {
-        Ok(token.caller)
-    } else {
-        Err(BearerRefusal::Audience)
     }
 }
 

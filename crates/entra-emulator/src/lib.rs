@@ -4,7 +4,9 @@
 //! [`Emulator`] is the tenant. It is an [`entra_core::HttpClient`], so that code under test uses
 //! it in place of the network; its [`MovableClock`](entra_core::MovableClock) lets a year pass
 //! without waiting, [`Faults`] make it fail in the ways of the real service, and the [`Journal`]
-//! says what was asked. [`Server`] puts the same value behind TLS; the program of this crate is
+//! says what was asked. Users sign in with [`Emulator::sign_in_as`] or with a browser,
+//! [`ConditionalAccess`] asks them for more, [`Keys`] roll over and vanish, and [`Forge`] makes what
+//! a validator has to refuse. [`Server`] puts the same value behind TLS; the program of this crate is
 //! made of it.
 //!
 //! ```
@@ -54,6 +56,7 @@ mod consent;
 mod control;
 mod delegated_token;
 mod device_code;
+mod dispatch;
 mod emulator;
 mod external_id;
 mod fault;

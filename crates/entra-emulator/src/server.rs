@@ -22,7 +22,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::ca::{CertificateFolder, CertificateFolderError};
-use crate::emulator::{Emulator, Ending};
+use crate::dispatch::Ending;
+use crate::emulator::Emulator;
 
 /// A listener with TLS in front of an [`Emulator`].
 #[derive(Debug)]

@@ -218,6 +218,14 @@ fn an_application_that_opts_in_is_told_of_every_context_that_the_session_satisfi
     let app = emulator.web_app().client_id;
     emulator.conditional_access(&app).unwrap().require_mfa();
     assert_eq!(acrs(&plain), value!(["c1"]));
+    // Of access tokens it is the resource that opts in.
+    let scope = format!("api://{app}/access_as_user");
+    let access = || claims(text(&public_tokens(&emulator, &scope), "access_token"));
+    assert_eq!(access().get("acrs"), None);
+    let change = value!({"optionalClaims": {"idToken": [{"name": "acrs"}],
+        "accessToken": [{"name": "acrs"}]}});
+    administer(&emulator, "PATCH", &path, &change);
+    assert_eq!(access()["acrs"], value!(["c1"]));
     assert_eq!(
         acrs(&asking(&emulator, "id_token", "c2")),
         value!(["c2", "c1"])

@@ -153,7 +153,8 @@ fn the_algorithm_is_that_of_the_header() {
     ] {
         assert_eq!(sign(algorithm, &signer).1.len(), length, "{algorithm}");
     }
-    assert!(!format!("{:?}", Signer::Hmac(b"secret".to_vec())).contains("115"));
+    let shown = format!("{:?}", Signer::Hmac(b"secret".to_vec()));
+    assert_eq!(shown, "Hmac(..)");
 }
 
 #[test]

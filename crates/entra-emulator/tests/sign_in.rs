@@ -48,6 +48,52 @@ fn the_configuration_for_several_tenants_has_a_placeholder_in_its_issuer() {
 }
 
 #[test]
+fn the_configuration_has_the_members_of_entras_and_no_other() {
+    let emulator = emulator();
+    let document = configuration(&emulator, &emulator.tenant_id());
+    let mut names: Vec<&String> = document.as_object().unwrap().keys().collect();
+    names.sort();
+    // Neither `code_challenge_methods_supported` nor
+    // `authorization_response_iss_parameter_supported`, although codes have challenges.
+    assert_eq!(
+        names,
+        [
+            "authorization_endpoint",
+            "claims_supported",
+            "cloud_graph_host_name",
+            "cloud_instance_name",
+            "device_authorization_endpoint",
+            "end_session_endpoint",
+            "frontchannel_logout_supported",
+            "http_logout_supported",
+            "id_token_signing_alg_values_supported",
+            "issuer",
+            "jwks_uri",
+            "kerberos_endpoint",
+            "msgraph_host",
+            "rbac_url",
+            "request_uri_parameter_supported",
+            "response_modes_supported",
+            "response_types_supported",
+            "scopes_supported",
+            "subject_types_supported",
+            "tenant_region_scope",
+            "token_endpoint",
+            "token_endpoint_auth_methods_supported",
+            "userinfo_endpoint",
+        ]
+    );
+    assert_eq!(
+        document["response_modes_supported"],
+        value!(["query", "fragment", "form_post"])
+    );
+    assert_eq!(
+        document["userinfo_endpoint"],
+        "https://localhost:8443/oidc/userinfo"
+    );
+}
+
+#[test]
 fn instance_discovery_knows_this_host_and_no_other() {
     let emulator = emulator();
     let ask = |endpoint: &str| {

@@ -80,7 +80,9 @@ impl Begin {
     }
 
     /// Proposes an account and takes no other one:
-    /// [`Error::WrongAccount`](crate::Error::WrongAccount).
+    /// [`Error::WrongAccount`](crate::Error::WrongAccount). It is compared with the name that the
+    /// user's directory gives, which is no identity: to have a certain user come back, take
+    /// [`with_user`](Self::with_user).
     #[must_use]
     pub fn with_required_account(mut self, user_name: impl Into<String>) -> Self {
         self.login_hint = Some(user_name.into());

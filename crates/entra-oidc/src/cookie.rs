@@ -134,5 +134,8 @@ mod tests {
         );
         assert_eq!(cookies.get("a"), None);
         assert_eq!(format!("{cookies:?}"), "3 cookies");
+        let many = "tx_x=1;".repeat(10_000);
+        headers.insert(COOKIE, HeaderValue::from_str(&many).unwrap());
+        assert_eq!(Cookies::starting_with(&headers, "tx_").iter().count(), 50);
     }
 }

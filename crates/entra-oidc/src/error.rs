@@ -101,12 +101,18 @@ impl Error {
             | Self::TokenPair(_)
             | Self::LinkRequired(_)
             | Self::AccountRefused { .. } => StatusCode::FORBIDDEN,
-            Self::Token(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Keys(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Token(_) => StatusCode::FORBIDDEN,
-            Self::IdTokenMissing | Self::TokenResponse | Self::Discovery(_) | Self::Keys(_) => {
-                StatusCode::BAD_GATEWAY
+            Self::Token(error) | Self::Discovery(DiscoveryError::Fetch(error))
+                if error.is_retryable() =>
+            {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Keys(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Token(error) if is_about_the_user(error) => StatusCode::FORBIDDEN,
+            Self::Token(_)
+            | Self::IdTokenMissing
+            | Self::TokenResponse
+            | Self::Discovery(_)
+            | Self::Keys(_) => StatusCode::BAD_GATEWAY,
             Self::NoRefreshToken => StatusCode::UNAUTHORIZED,
             Self::OneTime(_) | Self::Provisioner(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Options(_) | Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,9 +146,7 @@ impl Error {
     pub fn ends_session(&self) -> bool {
         match self {
             Self::Refresh(_) | Self::IdToken(_) => true,
-            Self::Token(entra_core::Error::Token(refusal)) => {
-                refusal.error == "invalid_grant" || self.needs_user()
-            }
+            Self::Token(error) => is_about_the_user(error),
             _ => false,
         }
     }
@@ -220,6 +224,15 @@ impl Error {
             }
             Self::AccountRefused { .. } => "Look at the user's account in the product.".to_owned(),
         }
+    }
+}
+
+/// Whether the token endpoint refuses the user, or their code or refresh token; other refusals are
+/// about the application (RFC 6749 5.2).
+fn is_about_the_user(error: &entra_core::Error) -> bool {
+    match error {
+        entra_core::Error::Token(refusal) => refusal.error == "invalid_grant" || error.needs_user(),
+        _ => false,
     }
 }
 

@@ -451,5 +451,6 @@ fn half_hash(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(half)
 }
 
-/// Entra's are valid for an hour; a claims-mapping policy allows up to a day.
+/// Entra's are valid for an hour; a token lifetime policy allows up to a day (Microsoft Learn,
+/// "Configurable token lifetimes").
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -511,7 +511,7 @@ impl EntraLogin {
         }
     }
 
-    fn return_to(&self, text: &str) -> ReturnTo {
+    pub(crate) fn return_to(&self, text: &str) -> ReturnTo {
         ReturnTo::parse_within(text, &self.0.options.return_origins).unwrap_or_else(|error| {
             tracing::warn!(%error, "the start page was taken in the place of a return URL");
             ReturnTo::default()

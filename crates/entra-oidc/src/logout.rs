@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 
 use crate::cookie::Cookies;
-use crate::transaction::LIFETIME;
+use crate::transaction::{LIFETIME, is_expired};
 use crate::{EntraLogin, Error, ReturnTo, Tokens, User};
 
 impl EntraLogin {
@@ -83,13 +83,12 @@ impl EntraLogin {
         let pending: PendingLogout<'_> =
             serde_json::from_str(opened.expose()).map_err(|_| LogoutRefusal::State)?;
         let found = single(uri, "state").ok_or(LogoutRefusal::State)?;
-        let age = self.now().unix_timestamp().saturating_sub(pending.begun_on);
-        if Secret::new(pending.state) != Secret::new(found) || age > LIFETIME {
+        let is_expired = is_expired(pending.begun_on, self.now());
+        if Secret::new(pending.state) != Secret::new(found) || is_expired {
             return Err(LogoutRefusal::State);
         }
-        let return_to = ReturnTo::parse_within(pending.return_to, &self.0.options.return_origins);
         Ok(LogoutFinished {
-            return_to: return_to.unwrap_or_default(),
+            return_to: self.return_to(pending.return_to),
             set_cookies: self.cookie_kind().clear(&name).into_iter().collect(),
         })
     }
@@ -105,9 +104,9 @@ impl EntraLogin {
     pub fn front_channel(&self, uri: &Uri) -> Option<SessionKey> {
         let session_id = single(uri, "sid")?;
         let published = self.0.provider.published();
-        let is_issuer = |issuer: &str| issuer == published.configuration.issuer;
+        let is_issuer = |issuer: &String| published.rule.read(issuer).is_some();
         let issuers: Vec<_> = values(uri, "iss").collect();
-        let is_ours = issuers.iter().all(|issuer| is_issuer(issuer)) && issuers.len() < 2;
+        let is_ours = issuers.iter().all(is_issuer) && issuers.len() < 2;
         let can_be_one = (1..=MAX_SESSION_ID).contains(&session_id.len());
         (is_ours && can_be_one).then(|| SessionKey::new(self.profile().as_str(), session_id))
     }
@@ -145,9 +144,10 @@ impl EntraLogin {
         if !self.redirect_uri().has_cookies() {
             return Ok(None);
         }
+        let return_to = self.return_to(return_to);
         let pending = PendingLogout {
             state: state.expose(),
-            return_to,
+            return_to: return_to.as_str(),
             begun_on: self.now().unix_timestamp(),
         };
         let sealing = Error::Seal(entra_core::SealError::Failed);

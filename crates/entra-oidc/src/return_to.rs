@@ -43,7 +43,9 @@ impl ReturnTo {
         check_text(text)?;
         let url = Url::parse(text).map_err(|_| ReturnToRefusal::OtherSite)?;
         let is_plain = url.username().is_empty() && url.password().is_none();
-        if !is_plain || !url.origin().is_tuple() || !origins.contains(&url.origin()) {
+        // The origin of `blob:https://app.example/` is that of the site.
+        let is_web = matches!(url.scheme(), "https" | "http");
+        if !is_plain || !is_web || !origins.contains(&url.origin()) {
             return Err(ReturnToRefusal::OtherSite);
         }
         // As it was read, so that nobody reads it otherwise.
@@ -222,6 +224,7 @@ mod tests {
             "https://u@app.example/",
             "//app.example/",
             "data:text/html,x",
+            "blob:https://app.example/5f2c7a4e",
         ] {
             assert!(within(refused).is_err(), "{refused}");
         }

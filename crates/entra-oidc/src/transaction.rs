@@ -44,9 +44,7 @@ pub(crate) struct Transaction<'a> {
 
 impl Transaction<'_> {
     pub(crate) fn is_expired(&self, now: OffsetDateTime) -> bool {
-        let age = now.unix_timestamp().saturating_sub(self.begun_on);
-        // A clock that was set back must not make it live for ever.
-        !(-LIFETIME..=LIFETIME).contains(&age)
+        is_expired(self.begun_on, now)
     }
 
     /// Seals it for the profile, in the place where it is kept: the name of a cookie, or
@@ -113,6 +111,13 @@ impl fmt::Debug for Sealed {
     }
 }
 
+/// Whether what was begun then is older than ten minutes.
+pub(crate) fn is_expired(begun_on: i64, now: OffsetDateTime) -> bool {
+    let age = now.unix_timestamp().saturating_sub(begun_on);
+    // A clock that was set back must not make it live for ever.
+    !(-LIFETIME..=LIFETIME).contains(&age)
+}
+
 /// Reads what was opened.
 pub(crate) fn read(opened: &Secret) -> Result<Transaction<'_>, CallbackRefusal> {
     serde_json::from_str(opened.expose()).map_err(|_| CallbackRefusal::TransactionInvalid)
@@ -145,3 +150,37 @@ pub(crate) const HANDLE: &str = "handle";
 /// How long a login may be pending, in seconds: ten minutes.
 pub(crate) const LIFETIME: i64 = 600;
 const PURPOSE: &str = "oidc pending login v1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_lets_no_login_live_longer() {
+        let pending = Transaction {
+            state: "s".into(),
+            nonce: "n".into(),
+            verifier: "v".into(),
+            issuer: String::new(),
+            redirect_uri: String::new(),
+            response_mode: ResponseMode::Query,
+            return_to: String::new(),
+            begun_on: 1_767_225_600,
+            user: None,
+            required_account: None,
+            auth_contexts: Vec::new(),
+            max_age: None,
+            scope: String::new(),
+        };
+        for (later, is_expired) in [
+            (-601, true),
+            (-600, false),
+            (0, false),
+            (600, false),
+            (601, true),
+        ] {
+            let now = OffsetDateTime::from_unix_timestamp(1_767_225_600 + later).unwrap();
+            assert_eq!(pending.is_expired(now), is_expired, "{later}");
+        }
+    }
+}

@@ -100,6 +100,34 @@ async fn the_first_login_creates_the_account_and_the_next_one_finds_it() {
 }
 
 #[tokio::test]
+async fn a_user_whom_the_product_refuses_is_not_signed_in() {
+    let stage = Stage::new();
+    let accounts = Arc::new(MemoryProvisioner::new().without_creation());
+    let options = stage.options().with_provisioner(accounts);
+    let login = stage.connect(options).await;
+    let error = stage.finish(&login).await.unwrap_err();
+    assert!(matches!(error, Error::AccountRefused { .. }), "{error:?}");
+    assert_eq!(error.http_status(), StatusCode::FORBIDDEN);
+    let told = "There is no account for you. Ask an administrator for one.";
+    assert_eq!(error.user_message(), told);
+}
+
+#[tokio::test]
+async fn the_groups_of_a_renewed_session_are_read_too() {
+    let stage = Stage::new();
+    let known = Directory(Some(vec!["admins".to_owned()]));
+    let options = stage.options().with_scopes(["offline_access"]);
+    let login = stage
+        .connect(options.with_group_resolver(Arc::new(known)))
+        .await;
+    let done = stage.finish(&login).await.unwrap();
+    stage.advance(60);
+    stage.emulator.forge().next_id_token(overage()).unwrap();
+    let renewed = login.refresh(&done.user, &done.tokens, None).await.unwrap();
+    assert_eq!(renewed.user.groups().contains("admins"), Some(true));
+}
+
+#[tokio::test]
 async fn an_account_of_the_same_name_is_never_taken_without_consent() {
     let stage = Stage::new();
     let accounts = Arc::new(MemoryProvisioner::new());

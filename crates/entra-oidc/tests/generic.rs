@@ -59,6 +59,7 @@ fn header() -> Value {
 }
 
 type Change = Box<dyn Fn(&str, &mut Value) + Send>;
+type TokenRequest = (Option<String>, String);
 
 /// The provider. What it answers may be changed, by the last part of the path.
 #[derive(Clone)]
@@ -69,7 +70,7 @@ struct Provider {
     /// How much is read of the answer of a path.
     limits: Arc<Mutex<Vec<(String, usize)>>>,
     /// The token requests: the header of authorization and the form.
-    asked: Arc<Mutex<Vec<(Option<String>, String)>>>,
+    asked: Arc<Mutex<Vec<TokenRequest>>>,
 }
 
 impl Provider {
@@ -183,8 +184,11 @@ impl HttpClient for Provider {
             answer["id_token"] = sign(&header(), claims).into();
         }
         let mut response = Response::new(Bytes::from(answer.to_string()));
-        let json = HeaderValue::from_static("application/json;charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        let kind = match answer["sent_as"].as_str() {
+            Some(kind) => HeaderValue::from_str(kind).unwrap(),
+            None => HeaderValue::from_static("application/json;charset=utf-8"),
+        };
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         Ok(response)
     }
 }
@@ -354,7 +358,7 @@ async fn user_info_is_about_the_user_who_signed_in() {
     );
     provider.change(|path, answer| {
         if path == "/userinfo" {
-            *answer = "e30.e30.".into();
+            answer["sent_as"] = "text/html".into();
         }
     });
     let error = login.user_info(&done.user, &done.tokens).await.unwrap_err();

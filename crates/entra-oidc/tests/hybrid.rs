@@ -11,7 +11,7 @@
 mod stage;
 
 use entra_emulator::IdTokenChange;
-use entra_oidc::{Begin, Error, IdTokenRefusal, OptionsError};
+use entra_oidc::{Begin, CallbackRefusal, Error, IdTokenRefusal, OptionsError};
 use serde_json::json;
 use stage::{Browser, Stage};
 
@@ -89,6 +89,45 @@ async fn two_id_tokens_about_different_users_are_refused() {
             "{claim}: {error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_id_token_beside_the_code_names_the_issuer_for_the_answer() {
+    let stage = stage().await;
+    stage
+        .between
+        .change_json("openid-configuration", |document| {
+            document["authorization_response_iss_parameter_supported"] = true.into();
+        });
+    let options = stage.options().with_form_post().unwrap();
+    let login = stage.connect(options.with_hybrid_flow().unwrap()).await;
+    assert!(stage.finish(&login).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_access_token_beside_the_code_is_refused() {
+    let stage = stage().await;
+    let options = stage.options().with_form_post().unwrap();
+    let login = stage.connect(options.with_hybrid_flow().unwrap()).await;
+    for name in ["access_token", "response"] {
+        let mut browser = Browser::default();
+        let begun = login.begin(Begin::to("/")).unwrap();
+        browser.take(begun.set_cookies());
+        let form = format!("{}&{name}=x", stage.sign_in(&begun).form.unwrap());
+        let error = login.finish(&browser.post(&form)).await.unwrap_err();
+        let expected = CallbackRefusal::UnexpectedParameter(name);
+        assert!(matches!(error.error(), Error::Callback(found) if *found == expected));
+    }
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_not_that_of_the_id_token_is_refused() {
+    let other = IdTokenChange::new()
+        .at_token_endpoint()
+        .with_claim("at_hash", "AAAAAAAAAAAAAAAAAAAAAA");
+    let error = refusal(other).await;
+    let expected = matches!(&error, Error::IdToken(IdTokenRefusal::AccessTokenHash));
+    assert!(expected, "{error:?}");
 }
 
 #[tokio::test]

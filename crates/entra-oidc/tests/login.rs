@@ -280,11 +280,15 @@ async fn an_answer_is_good_for_one_login() {
     browser.take(begun.set_cookies());
     let callback = browser.callback(&stage.sign_in(&begun));
     assert!(login.finish(&callback).await.is_ok());
-    let error = login.finish(&callback).await.unwrap_err();
-    assert_eq!(
-        callback_refusal(error.error()),
-        &CallbackRefusal::TransactionReplayed
-    );
+    // For as long as the browser could still hold the pending login.
+    for wait in [0, 1, 598] {
+        stage.advance(wait);
+        let error = login.finish(&callback).await.unwrap_err();
+        assert_eq!(
+            callback_refusal(error.error()),
+            &CallbackRefusal::TransactionReplayed
+        );
+    }
 }
 
 #[tokio::test]
@@ -319,6 +323,40 @@ async fn an_answer_with_neither_code_nor_error_is_refused() {
 async fn an_answer_of_another_issuer_is_refused() {
     let error = refusal(|url| changed(url, "", &[("iss", "https://evil.example")])).await;
     assert_eq!(callback_refusal(&error), &CallbackRefusal::Issuer);
+}
+
+#[tokio::test]
+async fn an_answer_may_name_its_issuer() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    let mut browser = Browser::default();
+    let begun = login.begin(Begin::to("/vault")).unwrap();
+    browser.take(begun.set_cookies());
+    let issuer = format!("https://localhost/{}/v2.0", stage.emulator.tenant_id());
+    let location = stage.sign_in(&begun).location;
+    let query = changed(&location, "iss", &[("iss", &issuer)]);
+    assert!(login.finish(&browser.get(&query)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_pending_login_is_finished_where_it_was_begun() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    let elsewhere = RedirectUri::web("https://localhost/other").unwrap();
+    let elsewhere = login.with_redirect_uri(elsewhere).unwrap();
+    let any = Authority::any_organization(stage.emulator.cloud());
+    let other_issuer = stage.connect(stage.options_of(any)).await;
+    for other in [elsewhere, other_issuer] {
+        let mut browser = Browser::default();
+        let begun = login.begin(Begin::to("/vault")).unwrap();
+        browser.take(begun.set_cookies());
+        let callback = browser.callback(&stage.sign_in(&begun));
+        let error = other.finish(&callback).await.unwrap_err();
+        assert_eq!(
+            callback_refusal(error.error()),
+            &CallbackRefusal::TransactionInvalid
+        );
+    }
 }
 
 #[tokio::test]
@@ -437,6 +475,7 @@ async fn what_is_no_token_response_is_refused() {
         let error = stage.finish(&login).await.unwrap_err();
         let is_malformed = matches!(&error, Error::Token(entra_core::Error::Malformed { .. }));
         assert!(is_malformed, "{body}: {error:?}");
+        assert_eq!(error.http_status(), StatusCode::BAD_GATEWAY);
     }
 }
 
@@ -498,6 +537,21 @@ async fn a_code_of_somebody_else_is_not_redeemed() {
         panic!("{error:?}");
     };
     assert_eq!(refusal.error, "invalid_grant");
+    assert_eq!(error.error().http_status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_credential_that_is_refused_is_no_fault_of_the_user() {
+    let stage = Stage::new();
+    let secret = entra_core::ClientSecret::parse("Ab8Q~wrong").unwrap();
+    let options = stage
+        .options()
+        .with_credential(entra_core::ClientCredential::secret(secret));
+    let login = stage.connect(options.unwrap()).await;
+    let error = stage.finish(&login).await.unwrap_err();
+    assert!(matches!(error, Error::Token(_)), "{error:?}");
+    assert_eq!(error.http_status(), StatusCode::BAD_GATEWAY);
+    assert!(!error.ends_session() && !error.is_retryable());
 }
 
 #[tokio::test]
@@ -542,6 +596,37 @@ async fn long_return_urls_do_not_fill_the_header() {
         browser.take(begun.set_cookies());
     }
     assert!(browser.headers()[http::header::COOKIE].len() < 8 << 10);
+}
+
+#[tokio::test]
+async fn what_is_no_pending_login_makes_room_first() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    let mut browser = Browser::default();
+    let junk = ["__Host-entra_tx_a", "entra_tx_b"].map(str::to_owned);
+    for name in &junk {
+        browser.cookies.insert(name.clone(), "default.AAAA".into());
+    }
+    let other = ("theme".to_owned(), "dark".to_owned());
+    browser.cookies.extend([other]);
+    let begin = Begin::to("/").with_cookies_of(&browser.headers());
+    browser.take(login.begin(begin).unwrap().set_cookies());
+    assert!(junk.iter().all(|name| !browser.cookies.contains_key(name)));
+    assert!(browser.cookies.contains_key("theme"));
+    assert_eq!(browser.cookies.len(), 2);
+}
+
+#[tokio::test]
+async fn a_return_url_fits_into_the_cookie_however_it_is_written() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    for text in ["a", "\"", "ü", "%22", "\\", "\u{1}"] {
+        let begun = login
+            .begin(Begin::to(&format!("/{}", text.repeat(10_000))))
+            .unwrap();
+        let size = begun.set_cookies()[0].len();
+        assert!(size < 4096, "{text}: {size}");
+    }
 }
 
 #[tokio::test]

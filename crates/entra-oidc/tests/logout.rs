@@ -10,7 +10,7 @@
 
 mod stage;
 
-use entra_oidc::{LogoutRefusal, ProfileName, RedirectUri};
+use entra_oidc::{Authority, LogoutRefusal, ProfileName, RedirectUri};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde_json::json;
@@ -102,6 +102,68 @@ async fn a_sign_out_that_was_not_begun_here_is_refused() {
         finish(&right, &browser.headers()),
         Err(LogoutRefusal::State)
     );
+}
+
+#[tokio::test]
+async fn where_a_sign_out_ends_fits_into_a_cookie_and_is_a_place_of_the_product() {
+    let stage = Stage::new();
+    let back = RedirectUri::web(POST_LOGOUT).unwrap();
+    let login = stage
+        .connect(stage.options().with_post_logout_redirect_uri(&back))
+        .await;
+    let done = stage.finish(&login).await.unwrap();
+    for elsewhere in [
+        "//evil.example".to_owned(),
+        format!("/{}", "a".repeat(10 << 10)),
+    ] {
+        let begun = login.logout(&done.user, None, &elsewhere).unwrap().unwrap();
+        assert!(begun.set_cookies()[0].len() < 4096);
+        let mut browser = Browser::default();
+        browser.take(begun.set_cookies());
+        let query = changed(begun.location(), "", &[]);
+        let finished = login.finish_logout(&uri(&query), &browser.headers());
+        assert_eq!(finished.unwrap().return_to.as_str(), "/");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_of_another_profile_is_refused() {
+    let stage = Stage::new();
+    let back = RedirectUri::web(POST_LOGOUT).unwrap();
+    let options = || stage.options().with_post_logout_redirect_uri(&back);
+    let (contoso, fabrikam) = (
+        stage.connect(options()).await,
+        stage
+            .connect(options().with_profile(ProfileName::new("fabrikam").unwrap()))
+            .await,
+    );
+    let done = stage.finish(&contoso).await.unwrap();
+    let begun = contoso.logout(&done.user, None, "/").unwrap().unwrap();
+    let mut browser = Browser::default();
+    browser.take(begun.set_cookies());
+    let (name, value) = browser.cookies.pop_first().unwrap();
+    let name = name.replace("default", "fabrikam");
+    browser.cookies.insert(name, value);
+    let query = changed(begun.location(), "", &[]);
+    let finished = fabrikam.finish_logout(&uri(&query), &browser.headers());
+    assert_eq!(finished.map(|_| ()), Err(LogoutRefusal::State));
+}
+
+#[tokio::test]
+async fn a_call_names_an_issuer_as_the_tokens_do_where_several_tenants_sign_in() {
+    let stage = Stage::new();
+    let any = Authority::any_organization(stage.emulator.cloud());
+    let login = stage.connect(stage.options_of(any)).await;
+    let tenant = stage.emulator.tenant_id();
+    for (issuer, is_ours) in [
+        (format!("https://localhost/{tenant}/v2.0"), true),
+        ("https://localhost/{tenantid}/v2.0".to_owned(), false),
+        (format!("https://evil.example/{tenant}/v2.0"), false),
+    ] {
+        let issuer: String = url::form_urlencoded::byte_serialize(issuer.as_bytes()).collect();
+        let found = login.front_channel(&uri(&format!("sid=a&iss={issuer}")));
+        assert_eq!(found.is_some(), is_ours, "{issuer}");
+    }
 }
 
 #[tokio::test]

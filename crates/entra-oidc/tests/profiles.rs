@@ -223,3 +223,41 @@ async fn an_answer_that_came_to_the_redirect_uri_of_another_provider_is_not_rede
     let error = profiles.finish(&callback).await.unwrap_err();
     assert!(matches!(error.error(), Error::Token(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn providers_share_a_redirect_uri_only_where_both_name_themselves() {
+    for (first, second, expected) in [
+        (false, true, Err(OptionsError::SharedRedirectUri)),
+        (true, false, Err(OptionsError::SharedRedirectUri)),
+        (true, true, Ok(())),
+    ] {
+        let profiles = Profiles::new();
+        let mut put = Ok(());
+        for (name, names_itself) in [("first", first), ("second", second)] {
+            let stage = Stage::new();
+            stage
+                .between
+                .change_json("openid-configuration", move |document| {
+                    let member = "authorization_response_iss_parameter_supported";
+                    document[member] = names_itself.into();
+                });
+            let login = generic(&stage, name, stage::REDIRECT_URI).await;
+            put = profiles.put(Profile::new(login));
+        }
+        assert_eq!(put, expected, "{first} {second}");
+    }
+}
+
+#[tokio::test]
+async fn two_clouds_share_no_redirect_uri() {
+    let profiles = Profiles::new();
+    let here = named(&Stage::new(), "here").await;
+    profiles.put(Profile::new(here)).unwrap();
+    let emulator = entra_emulator::Emulator::new(entra_emulator::Seed::new());
+    let elsewhere = Stage::around(emulator.with_origin("https://localhost:8443").unwrap());
+    let elsewhere = Profile::new(named(&elsewhere, "elsewhere").await);
+    assert_eq!(
+        profiles.put(elsewhere),
+        Err(OptionsError::SharedRedirectUri)
+    );
+}

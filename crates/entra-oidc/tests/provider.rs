@@ -257,6 +257,21 @@ async fn a_tenant_that_is_known_by_a_domain_is_pinned_to_its_id() {
 }
 
 #[tokio::test]
+async fn a_provider_that_does_not_answer_at_this_moment_may_be_asked_again() {
+    let stage = Stage::new();
+    stage.between.change(|_, mut response| {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    });
+    let error = EntraLogin::connect(stage.options(), stage.pipeline())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Discovery(_)), "{error:?}");
+    assert_eq!(error.http_status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(error.is_retryable());
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_had_are_noticed_at_the_start() {
     let stage = Stage::new();
     stage.between.change(|request, response| {

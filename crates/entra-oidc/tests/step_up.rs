@@ -10,6 +10,7 @@
 
 mod stage;
 
+use entra_core::Clock as _;
 use entra_emulator::IdTokenChange;
 use entra_oidc::{
     AuthContext, Begin, EntraLogin, Error, FailedLogin, IdTokenRefusal, Login, Prompt,
@@ -147,4 +148,39 @@ async fn who_has_to_do_something_is_told_so_where_no_page_may_be_shown() {
         .unwrap_err();
     assert!(error.error().needs_user(), "{error:?}");
     assert_eq!(error.error().http_status(), http::StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_was_to_be_recent_is() {
+    let stage = Stage::new();
+    let login = stage.login().await;
+    let now = stage.emulator.clock().now().unix_timestamp();
+    for (change, expected) in [
+        (
+            IdTokenChange::new().with_claim("auth_time", now - 300),
+            None,
+        ),
+        (
+            IdTokenChange::new().with_claim("auth_time", now - 361),
+            Some("ReauthenticationRequired"),
+        ),
+        (
+            IdTokenChange::new().without_claim("auth_time"),
+            Some("AuthTimeMissing"),
+        ),
+    ] {
+        stage.emulator.forge().next_id_token(change).unwrap();
+        let begin = Begin::to("/").with_max_age(std::time::Duration::from_secs(300));
+        let refusal = match stage.finish_with(&login, begin).await {
+            Ok(_) => None,
+            Err(Error::IdToken(refusal)) => Some(format!("{refusal:?}")),
+            Err(other) => panic!("{other:?}"),
+        };
+        let is_expected = match (&refusal, expected) {
+            (None, None) => true,
+            (Some(refusal), Some(expected)) => refusal.starts_with(expected),
+            _ => false,
+        };
+        assert!(is_expected, "{expected:?}: {refusal:?}");
+    }
 }

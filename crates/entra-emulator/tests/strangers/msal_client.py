@@ -108,11 +108,12 @@ def public_client():
 
 
 class Form(html.parser.HTMLParser):
-    """The one form of a page: where it goes and what it holds."""
+    """The one form of a page: where it goes and what it holds, and the code that is shown."""
 
     def __init__(self, page):
         super().__init__()
-        self.action, self.fields = None, {}
+        self.action, self.fields, self.code = None, {}, None
+        self.in_code = False
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
@@ -121,6 +122,11 @@ class Form(html.parser.HTMLParser):
             self.action = attributes["action"]
         if tag == "input":
             self.fields[attributes["name"]] = attributes["value"]
+        self.in_code = tag == "output"
+
+    def handle_data(self, text):
+        if self.in_code:
+            self.code, self.in_code = text, False
 
 
 def browse(url):
@@ -130,9 +136,13 @@ def browse(url):
     answer = browser.get(url, allow_redirects=False)
     while answer.status_code == 200:
         form = Form(answer.text)
+        if form.action == "https://localhost/signin-oidc":
+            return form.fields
+        if form.code:
+            form.fields["otc"] = form.code
         if "passwd" in form.fields:
             form.fields |= {"loginfmt": USER["user_principal_name"], "passwd": USER["password"]}
-        action = "next" if "passwd" in form.fields else "accept"
+        action = "next" if {"passwd", "otc"} & form.fields.keys() else "accept"
         answer = browser.post(
             urllib.parse.urljoin(url, form.action),
             data=form.fields | {"action": action},
@@ -147,8 +157,8 @@ def me(result):
     return graph(result["access_token"], "GET", "/me")["userPrincipalName"]
 
 
-def sign_in_with_code(app, scopes, redirect_uri):
-    flow = app.initiate_auth_code_flow(scopes, redirect_uri=redirect_uri)
+def sign_in_with_code(app, scopes, redirect_uri, **more):
+    flow = app.initiate_auth_code_flow(scopes, redirect_uri=redirect_uri, **more)
     return app.acquire_token_by_auth_code_flow(flow, browse(flow["auth_uri"]))
 
 
@@ -167,6 +177,24 @@ def users():
     expect("the token is found in the cache", cached["access_token"] == result["access_token"])
     fresh = web.acquire_token_silent(read, account, force_refresh=True)
     expect("a refresh token is redeemed", fresh["access_token"] != result["access_token"], fresh)
+
+    posted = sign_in_with_code(
+        web, read, "https://localhost/signin-oidc", response_mode="form_post"
+    )
+    expect("a code that comes in a form is redeemed", me(posted) == name, posted)
+
+    control("POST", "/conditional-access", {"client_id": WEB["client_id"], "require": "require_mfa"})
+    refused = web.acquire_token_silent_with_error(read, account, force_refresh=True)
+    expect("a policy needs interaction", refused["error"] == "interaction_required", refused)
+    expect("and says with which claims", "capolids" in refused["claims"], refused)
+    challenge = json.dumps({"access_token": {"acrs": {"essential": True, "value": "c1"}}})
+    result = sign_in_with_code(
+        web, read, "https://localhost/signin-oidc", claims_challenge=challenge
+    )
+    expect("a second factor is shown", me(result) == name, result)
+    expect("it is in the token", "mfa" in claims(result["access_token"])["amr"])
+    expect("so is the context", claims(result["access_token"])["acrs"] == ["c1"])
+    control("POST", "/conditional-access", {"client_id": WEB["client_id"]})
 
     public = public_client()
     result = sign_in_with_code(public, read, "http://localhost:54321")

@@ -43,7 +43,10 @@ impl Stage {
     }
 
     pub(crate) fn of(seed: Seed) -> Self {
-        let emulator = Emulator::new(seed);
+        Self::around(Emulator::new(seed))
+    }
+
+    pub(crate) fn around(emulator: Emulator) -> Self {
         let between = Between {
             emulator: emulator.clone(),
             answer: Arc::default(),
