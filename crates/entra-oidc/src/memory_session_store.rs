@@ -3,10 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use entra_core::{Clock, SystemClock};
 use time::OffsetDateTime;
 
 use crate::{Session, SessionName, SessionStore, SessionStoreError};
@@ -17,16 +16,14 @@ use crate::{Session, SessionName, SessionStore, SessionStoreError};
 /// still good.
 #[derive(Debug)]
 pub struct MemorySessionStore {
-    clock: Arc<dyn Clock>,
     capacity: NonZeroUsize,
     held: Mutex<Held>,
 }
 
 impl MemorySessionStore {
-    /// A store for 100,000 sessions, on the system's clock.
+    /// A store for 100,000 sessions.
     pub fn new() -> Self {
         Self {
-            clock: Arc::new(SystemClock),
             capacity: DEFAULT_CAPACITY,
             held: Mutex::default(),
         }
@@ -39,19 +36,8 @@ impl MemorySessionStore {
         self
     }
 
-    /// Takes the time from another clock.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The sessions, without a few of those that have ended.
     fn held(&self) -> MutexGuard<'_, Held> {
-        let now = self.clock.now();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.forget_some(now);
-        held
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,9 +49,15 @@ impl Default for MemorySessionStore {
 
 #[async_trait]
 impl SessionStore for MemorySessionStore {
-    async fn insert(&self, name: &SessionName, session: Session) -> Result<(), SessionStoreError> {
+    async fn insert(
+        &self,
+        name: &SessionName,
+        session: Session,
+        now: OffsetDateTime,
+    ) -> Result<(), SessionStoreError> {
         let capacity = self.capacity.get();
         let mut held = self.held();
+        held.forget_some(now);
         if held.sessions.len() >= capacity && !held.sessions.contains_key(name) {
             return Err(SessionStoreError::Full { capacity });
         }
@@ -81,6 +73,7 @@ impl SessionStore for MemorySessionStore {
         &self,
         name: &SessionName,
         idle_until: OffsetDateTime,
+        _now: OffsetDateTime,
     ) -> Result<(), SessionStoreError> {
         let mut held = self.held();
         if let Some(mut session) = held.remove(name) {
@@ -93,8 +86,8 @@ impl SessionStore for MemorySessionStore {
     async fn replace(
         &self,
         old: &SessionName,
-        new: &SessionName,
-        session: Session,
+        (new, session): (&SessionName, Session),
+        _now: OffsetDateTime,
     ) -> Result<bool, SessionStoreError> {
         let mut held = self.held();
         let was_there = held.remove(old).is_some();
@@ -129,8 +122,8 @@ impl Held {
         Some(session)
     }
 
-    /// Each call brings one session at the most and may remove more, so that the store never grows
-    /// by what has ended, and no call pays for all.
+    /// Each new session may push out several that have ended, so that the store never grows by
+    /// them, and no call pays for all.
     fn forget_some(&mut self, now: OffsetDateTime) {
         for _ in 0..FORGOTTEN_PER_CALL {
             match self.ends.first() {

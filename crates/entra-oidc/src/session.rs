@@ -57,12 +57,17 @@ impl Session {
 /// Keeps the sessions of a product, for all of its machines.
 ///
 /// It never sees the id that a browser holds, but a hash of it ([`SessionName`]): who reads the
-/// store cannot take a session over. Sessions that have ended may be dropped at any time, others
-/// not.
+/// store cannot take a session over. It reads no clock: whoever keeps something says what time it
+/// is. Sessions that have ended may be dropped at any time, others not.
 #[async_trait]
 pub trait SessionStore: Debug + Send + Sync {
     /// Keeps a session under a name that is new.
-    async fn insert(&self, name: &SessionName, session: Session) -> Result<(), SessionStoreError>;
+    async fn insert(
+        &self,
+        name: &SessionName,
+        session: Session,
+        now: OffsetDateTime,
+    ) -> Result<(), SessionStoreError>;
 
     /// The session of this name, if there is one. Whoever asks checks whether it has ended.
     async fn load(&self, name: &SessionName) -> Result<Option<Session>, SessionStoreError>;
@@ -73,15 +78,16 @@ pub trait SessionStore: Debug + Send + Sync {
         &self,
         name: &SessionName,
         idle_until: OffsetDateTime,
+        now: OffsetDateTime,
     ) -> Result<(), SessionStoreError>;
 
-    /// Puts a session in the place of another, in one step: true if the other was there, and false
-    /// if it was not, in which case nothing is kept.
+    /// Puts a session under a new name in the place of another, in one step: true if the other was
+    /// there, and false if it was not, in which case nothing is kept.
     async fn replace(
         &self,
         old: &SessionName,
-        new: &SessionName,
-        session: Session,
+        (new, session): (&SessionName, Session),
+        now: OffsetDateTime,
     ) -> Result<bool, SessionStoreError>;
 
     /// Takes a session out, for one caller alone.

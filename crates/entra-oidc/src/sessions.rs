@@ -67,7 +67,7 @@ impl Sessions {
         self
     }
 
-    /// Takes the time from another clock. The store has one of its own.
+    /// Takes the time from another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -129,7 +129,7 @@ impl Sessions {
         // The index first: a sign-out at the provider must find every session that there is.
         self.note(&id.name(), &session).await?;
         let cookie = self.cookie(&id, session.expires_on - now)?;
-        self.store.insert(&id.name(), session).await?;
+        self.store.insert(&id.name(), session, now).await?;
         if let Some(before) = self.id(headers) {
             self.end(&before.name()).await?;
         }
@@ -157,7 +157,7 @@ impl Sessions {
         let idle_until = add(now, self.idle_time);
         // Not for every request: the store may be a long way off.
         if idle_until - session.idle_until >= NOTED_EACH {
-            self.store.touch(&name, idle_until).await?;
+            self.store.touch(&name, idle_until, now).await?;
         }
         Ok(Some((name, session)))
     }
@@ -182,7 +182,8 @@ impl Sessions {
         let id = SessionId::generate()?;
         self.note(&id.name(), &next).await?;
         let cookie = self.cookie(&id, next.expires_on - now)?;
-        let was_there = self.store.replace(name, &id.name(), next.clone()).await?;
+        let new = (&id.name(), next.clone());
+        let was_there = self.store.replace(name, new, now).await?;
         let gone = if was_there {
             (name, session)
         } else {

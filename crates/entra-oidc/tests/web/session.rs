@@ -107,9 +107,7 @@ async fn a_host_chooses_how_long_sessions_last() {
 async fn a_full_store_signs_nobody_in_and_ends_no_session() {
     let stage = Stage::new();
     let clock = stage.emulator.clock();
-    let store = MemorySessionStore::new()
-        .with_clock(clock.clone())
-        .with_capacity(NonZeroUsize::MIN);
+    let store = MemorySessionStore::new().with_capacity(NonZeroUsize::MIN);
     let sessions = Sessions::new(Arc::new(store)).with_clock(clock);
     let login = stage.login().await;
     let mut site = Site::of_login(stage, login, sessions);

@@ -11,8 +11,8 @@ use axum::routing::{get, post};
 use entra_core::MemorySessionIndex;
 use entra_emulator::Redirect;
 use entra_oidc::{
-    Challenge, EntraLogin, LoginOptions, MaybeSignedIn, MemorySessionStore, Session, SessionName,
-    Sessions, SignedIn, WebLogin,
+    Challenge, EntraLogin, LoginOptions, MaybeSignedIn, Session, SessionName, Sessions, SignedIn,
+    WebLogin,
 };
 use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
@@ -119,9 +119,8 @@ impl Site {
 /// Sessions and their index on the clock of the tenant.
 pub(crate) fn sessions(stage: &Stage) -> Sessions {
     let clock = stage.emulator.clock();
-    let store = MemorySessionStore::new().with_clock(clock.clone());
     let index = MemorySessionIndex::new().with_clock(clock.clone());
-    Sessions::new(Arc::new(store))
+    Sessions::in_memory()
         .with_index(Arc::new(index))
         .with_clock(clock)
 }
