@@ -417,3 +417,53 @@ pub(crate) fn personal_tenant() -> TenantId {
 }
 
 const PERSONAL: uuid::Uuid = uuid::uuid!("9188040d-6c67-4c5b-b112-36a304b66dad");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_on_hosts_of_the_authority_by_https() {
+        let tenant: TenantId = "9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11".parse().unwrap();
+        let external = Authority::external_id("contoso", Tenant::Id(tenant)).unwrap();
+        let generic = Authority::generic("https://login.example/x").unwrap();
+        let entra = Authority::any_organization(Cloud::public());
+        for (authority, endpoint, expected) in [
+            (&external, "https://contoso.ciamlogin.com/keys", true),
+            (&external, "https://graph.microsoft.com/oidc/userinfo", true),
+            (&external, "http://contoso.ciamlogin.com/keys", false),
+            (&external, "https://contoso.ciamlogin.com:8443/keys", false),
+            (&external, "https://ciamlogin.com.evil.example/keys", false),
+            (&external, "https://evilciamlogin.com/keys", false),
+            (&external, "https://login.microsoftonline.com/keys", false),
+            (&generic, "https://login.example/keys", true),
+            (&generic, "http://login.example/keys", false),
+            (&generic, "https://keys.login.example/keys", false),
+            (&entra, "https://login.microsoftonline.com/keys", true),
+            (&entra, "https://login.microsoftonline.us/keys", false),
+            (&entra, "https://contoso.ciamlogin.com/keys", false),
+        ] {
+            let url = endpoint.parse().unwrap();
+            assert_eq!(authority.accepts_endpoint(&url), expected, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn an_external_id_tenant_is_named_by_a_host_of_its_own() {
+        let id = "9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11";
+        let other = "11111111-2222-4333-8444-555555555555";
+        let tenant: TenantId = id.parse().unwrap();
+        let pinned = Authority::external_id("contoso", Tenant::Id(tenant)).unwrap();
+        for (issuer, expected) in [
+            (format!("https://{id}.ciamlogin.com/{id}/v2.0"), true),
+            (format!("https://contoso.ciamlogin.com/{id}/v2.0"), true),
+            (format!("https://{other}.ciamlogin.com/{other}/v2.0"), false),
+            (format!("https://{other}.ciamlogin.com/{id}/v2.0"), false),
+            (format!("https://evil.example/{id}/v2.0"), false),
+            (format!("http://{id}.ciamlogin.com/{id}/v2.0"), false),
+        ] {
+            let rule = pinned.discovered_issuer_rule(&issuer);
+            assert_eq!(rule.is_some(), expected, "{issuer}");
+        }
+    }
+}

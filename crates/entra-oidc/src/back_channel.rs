@@ -74,7 +74,9 @@ impl EntraLogin {
             Err(error) => return Err(Error::OneTime(Arc::new(error))),
         }
         let issuer = &published.configuration.issuer;
-        let user = claims.sub.map(|subject| UserKey::other(issuer, &subject));
+        // A subject of Entra is no key of a user.
+        let subject = claims.sub.filter(|_| !published.rule.is_entra());
+        let user = subject.map(|subject| UserKey::other(issuer, &subject));
         Ok(BackChannelLogout {
             session: claims
                 .sid
@@ -92,7 +94,7 @@ impl EntraLogin {
 pub struct BackChannelLogout {
     /// The session at the provider.
     pub session: Option<SessionKey>,
-    /// The user.
+    /// The user, where the provider names one by whom the product knows it.
     pub user: Option<UserKey>,
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entra_core::{
-    ConfidentialClient, Groups, LinkOffer, MemoryOneTimeStore, OneTimeKey, OneTimeStore, Pipeline,
-    Pkce, Provisioned, Secret,
+    ConfidentialClient, Groups, KeyRing, LinkOffer, MemoryOneTimeStore, OneTimeError, OneTimeKey,
+    OneTimeStore, Pipeline, Pkce, Provisioned, SealedSession, Secret,
 };
 use http::HeaderValue;
 use time::OffsetDateTime;
@@ -166,6 +166,18 @@ impl EntraLogin {
             RelyingParty::Confidential(client) => Some(client),
             RelyingParty::Public(_) | RelyingParty::Generic(_) => None,
         }
+    }
+
+    /// The tokens of a session at Entra that was kept sealed
+    /// ([`UserSession::seal`](entra_core::UserSession::seal)) since a login here, for
+    /// [`refresh`](Self::refresh) and [`logout`](Self::logout).
+    ///
+    /// # Errors
+    /// [`Error::Token`] where it does not open: the user signs in again. [`Error::NoRefreshToken`]
+    /// at a provider that is not Entra.
+    pub fn open_session(&self, keys: &KeyRing, sealed: &SealedSession) -> Result<Tokens, Error> {
+        let scope = self.scope(&Begin::to("/"));
+        self.0.party.open_session(keys, sealed, scope)
     }
 
     /// Renews the provider's keys and configuration ahead of every login, until `shutdown` ends.
@@ -412,6 +424,12 @@ impl EntraLogin {
         match self.0.used.insert_once(&key, until).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(CallbackRefusal::TransactionReplayed.into()),
+            // Whoever fills the memory of this machine must not keep everybody out: the provider
+            // takes each code once in any case. A store that the host set is one to rely on.
+            Err(OneTimeError::Full { .. }) if self.0.options.used.is_none() => {
+                tracing::warn!("too many logins end at once to remember which ones did");
+                Ok(())
+            }
             Err(error) => Err(Error::OneTime(Arc::new(error))),
         }
     }

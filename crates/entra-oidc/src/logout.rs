@@ -39,12 +39,12 @@ impl EntraLogin {
         let mut set_cookies = Vec::new();
         let mut query = location.query_pairs_mut();
         query.append_pair("client_id", &self.0.options.client.id());
-        // Without a hint the user is asked which account to sign out.
-        if let Some(hint) = user.login_hint() {
-            query.append_pair("logout_hint", hint);
-        }
-        if let Some(token) = &id_token {
-            query.append_pair("id_token_hint", token.expose());
+        // Without a hint the user is asked which account to sign out. An ID token with two hundred
+        // groups is longer than an address should be.
+        let hint = user.login_hint().map(|hint| ("logout_hint", hint));
+        let token = id_token.as_ref().map(Secret::expose);
+        if let Some((name, value)) = hint.or_else(|| Some(("id_token_hint", token?))) {
+            query.append_pair(name, value);
         }
         if let Some(uri) = &self.0.options.post_logout_redirect_uri {
             let state = Secret::generate().map_err(Error::Token)?;

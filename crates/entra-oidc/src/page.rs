@@ -149,6 +149,6 @@ mod tests {
         assert!(!page.body.contains("<script"));
         assert!(!page.body.contains("\"\""));
         let escaped = "&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;";
-        assert_eq!(page.body.matches(escaped).count(), 9);
+        assert_eq!(page.body.matches(escaped).count(), 10);
     }
 }

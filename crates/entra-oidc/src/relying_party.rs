@@ -3,8 +3,8 @@
 use std::fmt;
 
 use entra_core::{
-    AuthorizationCode, ConfidentialClient, Pipeline, PublicClient, Secret, Tenant, TokenRequest,
-    UserSession,
+    AuthorizationCode, ConfidentialClient, KeyRing, Pipeline, PublicClient, SealedSession, Secret,
+    Tenant, TokenRequest, UserSession,
 };
 
 use crate::authority::Kind;
@@ -88,6 +88,25 @@ impl RelyingParty {
             scope: login.scope.clone(),
         };
         Ok(Tokens::of_login(kept, login))
+    }
+
+    /// Opens a session that was kept sealed.
+    pub(crate) fn open_session(
+        &self,
+        keys: &KeyRing,
+        sealed: &SealedSession,
+        scope: String,
+    ) -> Result<Tokens, Error> {
+        let session = match self {
+            Self::Confidential(client) => client.open_session(keys, sealed),
+            Self::Public(client) => client.open_session(keys, sealed),
+            Self::Generic(_) => return Err(Error::NoRefreshToken),
+        };
+        let session = session.map_err(Error::Token)?;
+        Ok(Tokens {
+            kept: Kept::Entra { session, scope },
+            nonce: None,
+        })
     }
 
     /// Renews tokens, now and not from a cache.

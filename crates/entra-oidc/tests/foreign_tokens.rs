@@ -42,5 +42,5 @@ fn variant(refusal: &IdTokenRefusal) -> String {
     let text = format!("{refusal:?}");
     let inner = text.trim_start_matches("Token(").trim_start_matches("Jwt(");
     let end = inner.find(|c: char| !c.is_alphanumeric());
-    inner[..end.unwrap_or(inner.len())].to_owned()
+    inner.get(..end.unwrap_or(inner.len())).unwrap().to_owned()
 }

@@ -44,7 +44,7 @@ async fn a_sign_out_names_the_account_and_comes_back() {
     let query: std::collections::HashMap<_, _> = begun.location().query_pairs().collect();
     assert_eq!(query["post_logout_redirect_uri"], POST_LOGOUT);
     assert_eq!(query["logout_hint"], done.user.login_hint().unwrap());
-    assert!(query["id_token_hint"].starts_with("ey"));
+    assert!(!query.contains_key("id_token_hint"));
     assert!(!format!("{begun:?}").contains("ey"));
 
     let mut browser = Browser::default();

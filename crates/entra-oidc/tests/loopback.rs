@@ -5,7 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "what a test cannot do fails it"
+    reason = "what a test cannot do fails it, and its browser is a task of its own"
 )]
 
 mod stage;

@@ -133,3 +133,18 @@ async fn a_login_without_refresh_token_cannot_be_renewed() {
         .unwrap_err();
     assert!(matches!(error, Error::NoRefreshToken), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_session_that_was_kept_sealed_is_renewed_after_a_restart() {
+    let (stage, login, done) = signed_in().await;
+    let sealed = done.tokens.session().unwrap().seal(&stage::keys()).unwrap();
+    let restarted = stage
+        .connect(stage.options().with_scopes(["offline_access"]))
+        .await;
+    let tokens = restarted.open_session(&stage::keys(), &sealed).unwrap();
+    stage.advance(3600);
+    let renewed = restarted.refresh(&done.user, &tokens, None).await.unwrap();
+    assert_eq!(renewed.user.key(), done.user.key());
+    assert!(renewed.user.issued_on() > done.user.issued_on());
+    drop(login);
+}

@@ -33,7 +33,8 @@ pub(super) async fn finish(
         let error = CallbackRefusal::TooLarge { limit: MOST_BYTES }.into();
         return web.failed(None, &error, &web.login_path(None, None));
     };
-    let callback = Callback::from_parts(&parts.method, &parts.uri, &parts.headers, &body);
+    let uri = original_uri(&parts);
+    let callback = Callback::from_parts(&parts.method, uri, &parts.headers, &body);
     let login = web.login_of(&named);
     let done = match (&login, &named.0) {
         (Some(login), _) => login.finish(&callback).await,

@@ -17,8 +17,8 @@ async fn refused(change: impl Fn(&Url) -> String) -> (Site, Answer) {
 
 #[tokio::test]
 async fn a_refused_answer_is_a_page_and_no_session() {
-    type Change = fn(&Url) -> String;
-    let cases: [(&str, Change); 7] = [
+    type Row = (&'static str, fn(&Url) -> String);
+    let cases: [Row; 7] = [
         ("no state", |url| changed(url, "state", &[])),
         ("another state", |url| {
             changed(url, "state", &[("state", "x")])
