@@ -14,3 +14,8 @@ struct CoreReadme;
 #[cfg(doctest)]
 #[doc = include_str!("../../crates/entra-graph/README.md")]
 struct GraphReadme;
+
+/// So do those of the crates.
+#[cfg(doctest)]
+#[doc = include_str!("../../crates/entra-oidc/README.md")]
+struct OidcReadme;

@@ -36,7 +36,9 @@
 //! |---|---|
 //! | sign users in at a web server | [`EntraLogin`], [`LoginOptions`], [`Callback`] |
 //! | say whose users | [`Authority`]: one tenant, some, any, External ID, another provider |
-//! | sign in from a native app, a phone, a browser extension | [`RedirectUri`], [`PendingLogin`] |
+//! | keep users signed in | [`Sessions`], [`SessionStore`] |
+//! | have all of that as routes and extractors of axum | `WebLogin`, `SignedIn` (feature `axum`) |
+//! | sign in from a native app, a phone, a browser extension | [`RedirectUri`], [`PendingLogin`]; `NativeLogin` (feature `loopback`) |
 //! | ask for a second factor, and check it | [`EntraLogin::step_up`], [`AuthContext`] |
 //! | know who it is, and what they may | [`User`]; its key is the only identity |
 //! | make or link the product's account | [`LoginOptions::with_provisioner`], [`Error::LinkRequired`] |
@@ -57,6 +59,8 @@
 //! or an e-mail address finds no account. No token, code, verifier or cookie is in any `Debug`,
 //! error or log line.
 //!
+//! What that is good against is listed in [`attacks`].
+//!
 //! | File | Follows | Checked by |
 //! |---|---|---|
 //! | `provider`, `authority`, `issuer` | OpenID Connect Discovery 1.0 4; RFC 9700 4.4; endpoints of Microsoft Learn | `tests/{provider,authorities}.rs` |
@@ -69,6 +73,10 @@
 //! | `refresh`, `user_info` | OpenID Connect Core 12 and 5.3 | `tests/{refresh,generic}.rs` |
 //! | `logout`, `back_channel` | RP-Initiated, Front-Channel and Back-Channel Logout 1.0 | `tests/{logout,generic}.rs` |
 //! | `profiles` | RFC 9700 4.4 | `tests/profiles.rs` |
+//! | `session`, `sessions`, `memory_session_store` | OWASP ASVS 5.0 7; RFC 6265bis | `tests/{sessions,web}` |
+//! | `axum` | OpenID Connect Core 4; RFC 9700 4.2, 4.12; Fetch Metadata | `tests/{web,web_log.rs}`, Chromium and oidc-provider (`tests/strangers`) |
+//! | `loopback` | RFC 8252 7.3; RFC 9112 | `tests/loopback.rs` |
+//! | all of them | the OpenID Foundation's cases for relying parties | `tests/rp_conformance` |
 //! | `api`, `challenge` | RFC 6750 3; Microsoft Learn, "Access token claims reference", "Claims challenges" | `tests/{api,api_challenge}.rs` |
 //! | `generic_client` | RFC 6749 2.3.1 and 4.1.3 | `tests/generic.rs`, oidc-provider |
 //!
@@ -80,6 +88,7 @@
 mod api;
 mod api_caller;
 mod api_refusal;
+pub mod attacks;
 mod auth_context;
 mod authority;
 #[cfg(feature = "axum")]
