@@ -27,10 +27,9 @@ pub(crate) fn issuer(
             found: short(issuer),
         },
     })?;
-    match found.tenant {
-        Some(issuer) => same_tenant(jwt, issuer)?,
-        // Another provider has no tenants, and its `tid` means nothing.
-        None => {}
+    // Another provider has no tenants, and its `tid` means nothing.
+    if let Some(issuer) = found.tenant {
+        same_tenant(jwt, issuer)?;
     }
     Ok(found)
 }

@@ -188,7 +188,7 @@ struct Shown<'a> {
     roles: Claim<List<'a>>,
     #[serde(borrow)]
     groups: Claim<List<'a>>,
-    #[serde(rename = "_names")]
+    #[serde(rename = "_claim_names")]
     left_out: Claim<NamesGroups>,
     hasgroups: Claim<Truth>,
 }

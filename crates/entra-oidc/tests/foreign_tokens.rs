@@ -1,7 +1,10 @@
 //! Tokens that other implementations made.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod minting;
 

@@ -1,6 +1,12 @@
 //! Tokens of a provider with keys of its own, each a good one with one thing changed.
 
 #![allow(dead_code, reason = "each test program uses its part")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::pin::pin;
 use std::sync::LazyLock;
