@@ -44,6 +44,5 @@ fn tokens_of_joserfc_and_cryptography_are_accepted_or_refused_as_they_were_made_
 fn variant(refusal: &IdTokenRefusal) -> String {
     let text = format!("{refusal:?}");
     let inner = text.trim_start_matches("Token(").trim_start_matches("Jwt(");
-    let end = inner.find(|c: char| !c.is_alphanumeric());
-    inner[..end.unwrap_or(inner.len())].to_owned()
+    inner.chars().take_while(|c| c.is_alphanumeric()).collect()
 }
