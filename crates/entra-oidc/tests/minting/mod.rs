@@ -1,11 +1,9 @@
 //! Tokens of a provider with keys of its own, each a good one with one thing changed.
 
-#![allow(dead_code, reason = "each test program uses its part")]
 #![allow(
+    dead_code,
     clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails"
+    reason = "each test program uses its part, and what a test cannot do fails it"
 )]
 
 use std::pin::pin;

@@ -167,7 +167,7 @@ fn verdicts(tokens: &BTreeMap<&str, String>) -> BTreeMap<String, Option<String>>
         "issuer": ISSUER, "client_id": CLIENT, "nonce": NONCE, "now": NOW, "tokens": tokens,
         "keys": {"keys": [jwk(&FIRST, "first"), jwk(&SECOND, "second")]},
     });
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/strangers/run.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oauth4webapi/run.sh");
     let mut stranger = Command::new(script)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
