@@ -1,4 +1,8 @@
 //! A local tenant in this process: the product talks to it without a socket, browsers over TLS.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program spawns what libraries may not"
+)]
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};

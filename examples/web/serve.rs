@@ -1,4 +1,8 @@
 //! A listener, with or without TLS. A product behind a proxy that ends TLS needs none of it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program spawns what libraries may not"
+)]
 
 use std::error::Error;
 use std::io;

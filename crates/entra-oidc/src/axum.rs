@@ -35,6 +35,7 @@ use paths::Paths;
 /// | `…/logout` | POST | ends the session here and at the provider, for a page of the product alone |
 /// | `…/signed-out` | GET | where the browser comes back to from there, if it is the [post-logout redirect URI](crate::LoginOptions::with_post_logout_redirect_uri); a page |
 /// | `…/front-channel-logout` | GET | ends the session that the provider names (`sid`) |
+/// | `…/back-channel-logout` | POST | the same behind the scenes, by a signed token; Entra does not speak it |
 ///
 /// The paths stand beside the redirect URI's: with `https://pw.example.com/auth/callback` the
 /// login begins at `/auth/login`. Merge the routes at the root of the application. Register the
@@ -162,6 +163,9 @@ impl WebLogin {
         }
         for path in paths.all("front-channel-logout") {
             router = router.route(&path, get(logout::front_channel));
+        }
+        for path in paths.all("back-channel-logout") {
+            router = router.route(&path, post(logout::back_channel));
         }
         router.with_state(self.clone())
     }

@@ -1,10 +1,12 @@
 //! Signing out: asked for by a page of the product, and by the provider.
 
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
+use url::form_urlencoded;
 
 use super::paths::Named;
 use super::request::{parameter, with_query};
@@ -73,6 +75,50 @@ pub(super) async fn front_channel(
         }
     }
     empty(front_channel_response())
+}
+
+/// POST, by the provider's server (OpenID Connect Back-Channel Logout 1.0, sections 2.5 to 2.8). A
+/// token that names no session is refused: which sessions a user has, nobody notes.
+pub(super) async fn back_channel(
+    State(web): State<WebLogin>,
+    named: Named,
+    request: Request,
+) -> Response {
+    let Some(login) = web.login_of(&named) else {
+        return answer(StatusCode::NOT_FOUND);
+    };
+    let Ok(body) = to_bytes(request.into_body(), MOST_BYTES).await else {
+        return answer(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let token = form_urlencoded::parse(&body).find(|(name, _)| name == "logout_token");
+    let Some((_, token)) = token else {
+        return answer(StatusCode::BAD_REQUEST);
+    };
+    let key = match login.back_channel(&token).await {
+        Ok(ended) => ended.session,
+        Err(error) => {
+            let error = entra_core::error_chain(&error);
+            tracing::warn!(
+                profile = login.profile().as_str(),
+                error,
+                "a logout token is refused"
+            );
+            return answer(StatusCode::BAD_REQUEST);
+        }
+    };
+    let Some(key) = key else {
+        return answer(StatusCode::BAD_REQUEST);
+    };
+    match web.sessions().end_by(&key).await {
+        Ok(ended) => {
+            tracing::info!(profile = key.connection(), ended, "signed out elsewhere");
+            answer(StatusCode::OK)
+        }
+        Err(error) => {
+            tracing::error!(profile = key.connection(), %error, "sessions may be left here");
+            answer(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
 }
 
 impl WebLogin {
@@ -179,9 +225,19 @@ pub(super) fn has_pending_sign_out(headers: &HeaderMap) -> bool {
     cookies.iter().next().is_some()
 }
 
+/// An answer to the provider's server, which nothing on the way keeps.
+fn answer(status: StatusCode) -> Response {
+    let mut response = empty(front_channel_response());
+    *response.status_mut() = status;
+    response
+}
+
 fn signed_out_page(web: &WebLogin, login: Option<&EntraLogin>) -> Response {
     Page::new(StatusCode::OK, "You have signed out")
         .with_text("Close the window if others use this computer.")
         .with_link("Sign in again", &web.login_path(login, None))
         .answer()
 }
+
+/// A logout token has a kilobyte.
+const MOST_BYTES: usize = 64 << 10;

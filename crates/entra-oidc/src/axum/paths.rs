@@ -70,7 +70,7 @@ impl Paths {
         match &self.callback {
             Some(_) => vec![self.plain(name)],
             // The provider's request must say which profile it is for.
-            None if name == "front-channel-logout" => vec![self.template(name)],
+            None if name.ends_with("-channel-logout") => vec![self.template(name)],
             None => vec![self.plain(name), self.template(name)],
         }
     }
@@ -127,4 +127,10 @@ fn path(uri: &str) -> Option<String> {
 }
 
 /// The names of the routes beside a callback.
-const OTHERS: [&str; 4] = ["login", "logout", "signed-out", "front-channel-logout"];
+const OTHERS: [&str; 5] = [
+    "login",
+    "logout",
+    "signed-out",
+    "front-channel-logout",
+    "back-channel-logout",
+];
