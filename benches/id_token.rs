@@ -1,7 +1,8 @@
 //! An ID token of Entra with its fifteen steps; against the least that this takes: base64, the
 //! signature, and the claims read into a borrowing type.
 //!
-//! Goals: at most 1.07 times the floor, and the same time among 1,000 keys as among 8.
+//! Goals: at most 1.07 times the floor, at most 9 allocations, and the same time among 1,000 keys as
+//! among 8.
 
 #[path = "entra_token.rs"]
 mod entra_token;
@@ -62,7 +63,7 @@ fn main() {
         1.02,
     );
     let count = allocations(|| validate(&few, &token, 1));
-    goal("allocations", count as f64, 12.0);
+    goal("allocations", count as f64, 9.0);
 }
 
 fn validate(validator: &IdTokenValidator, token: &str, n: u64) {

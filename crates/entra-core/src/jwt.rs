@@ -2,8 +2,10 @@
 
 mod claims;
 pub(crate) mod object;
+mod payload;
 mod refusal;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use time::OffsetDateTime;
 use crate::VerificationKey;
 use claims::Registered;
 use object::{Members, ObjectError, Text, read_object};
+use payload::{Names, Payload};
 
 pub use claims::ClockSkew;
 pub use refusal::{JwtPart, JwtRefusal};
@@ -54,7 +57,7 @@ pub struct UnverifiedJwt<'a> {
     signed: &'a str,
     header: Header,
     registered: Registered,
-    payload: String,
+    payload: Payload,
     signature: Vec<u8>,
 }
 
@@ -70,7 +73,7 @@ impl<'a> UnverifiedJwt<'a> {
         let mut buffer = [0; MAX_HEADER / 4 * 3];
         let decoded = decode_header(parts.header, &mut buffer)?;
         // 4. It is an object without duplicate members (RFC 7515 4).
-        let header = read_part(decoded, JwtPart::Header, WireHeader::wrong_type)?;
+        let (header, _) = read_part(decoded, JwtPart::Header, WireHeader::wrong_type)?;
         // 5. Its algorithm is one that the caller allows (RFC 8725 3.1).
         let algorithm = check_algorithm(&header, rules)?;
         // 6. Its type is absent or one that the caller expects (RFC 8725 3.11).
@@ -85,7 +88,8 @@ impl<'a> UnverifiedJwt<'a> {
         // 9. The payload is base64url, an object without duplicate members, and its registered
         //    claims are of the types that they have (RFC 7519 4.1, 7.2).
         let payload = decode_payload(parts.payload)?;
-        let registered = read_part(&payload, JwtPart::Payload, Registered::wrong_type)?;
+        let (registered, names) = read_part(&payload, JwtPart::Payload, Registered::wrong_type)?;
+        let names = Names::of(&payload, names);
         // 10. The signature is base64url as well. Whether it is right, the key says.
         let signature = URL_SAFE_NO_PAD
             .decode(parts.signature)
@@ -94,7 +98,7 @@ impl<'a> UnverifiedJwt<'a> {
             signed: parts.signed,
             header,
             registered,
-            payload,
+            payload: Payload::new(payload, names),
             signature,
         })
     }
@@ -166,7 +170,7 @@ impl fmt::Debug for UnverifiedJwt<'_> {
 pub struct VerifiedJwt {
     header: Header,
     registered: Registered,
-    payload: String,
+    payload: Payload,
     key: Arc<VerificationKey>,
 }
 
@@ -174,7 +178,7 @@ impl VerifiedJwt {
     /// The claims, read into the caller's type. What is `&str` in it is borrowed, and refused
     /// where the text has escapes; `Cow<str>` with `#[serde(borrow)]` takes both.
     pub fn claims<'de, T: Deserialize<'de>>(&'de self) -> Result<T, JwtRefusal> {
-        serde_json::from_str(&self.payload).map_err(|error| JwtRefusal::Claims {
+        self.payload.read().map_err(|error| JwtRefusal::Claims {
             column: error.column(),
         })
     }
@@ -422,10 +426,10 @@ fn read_part<'a, M: Members<'a> + Default>(
     text: &'a str,
     part: JwtPart,
     wrong_type: fn(&M) -> JwtRefusal,
-) -> Result<M, JwtRefusal> {
+) -> Result<(M, Vec<Cow<'a, str>>), JwtRefusal> {
     let mut members = M::default();
     match read_object(text, &mut members) {
-        Ok(()) => Ok(members),
+        Ok(names) => Ok((members, names)),
         Err(ObjectError::Member) => Err(wrong_type(&members)),
         Err(ObjectError::Duplicate) => Err(JwtRefusal::DuplicateMember(part)),
         Err(ObjectError::TooManyMembers) => Err(JwtRefusal::TooManyMembers(part)),

@@ -124,10 +124,9 @@ impl IssuerRule {
             (Form::Exact(exact), Some(tenant)) => {
                 key_issuer.replace(PLACEHOLDER, &tenant.to_string()) == *exact
             }
-            (Form::Template(template), Some(tenant)) => {
-                let tenant = tenant.to_string();
-                key_issuer.replace(PLACEHOLDER, &tenant) == template.issuer(&tenant)
-            }
+            (Form::Template(template), Some(tenant)) => template
+                .tenant_text(key_issuer)
+                .is_some_and(|text| text == PLACEHOLDER || is_written_as(text, tenant.as_uuid())),
             (Form::Template(_), None) => false,
         }
     }
@@ -230,6 +229,11 @@ impl Template {
         format!("{}{tenant}/v2.0", self.v2)
     }
 
+    /// What stands in the tenant's place in an issuer of version 2.0.
+    fn tenant_text<'a>(&self, issuer: &'a str) -> Option<&'a str> {
+        issuer.strip_prefix(&self.v2)?.strip_suffix("/v2.0")
+    }
+
     fn read(&self, issuer: &str, before: &str, after: &str) -> Option<TenantId> {
         let tenant = issuer.strip_prefix(before)?.strip_suffix(after)?;
         canonical_tenant(tenant)
@@ -247,7 +251,13 @@ impl Template {
 /// A tenant's id in the one form in which Entra writes it: lower case, with hyphens.
 pub(crate) fn canonical_tenant(text: &str) -> Option<TenantId> {
     let tenant: TenantId = text.parse().ok()?;
-    (tenant.to_string() == text).then_some(tenant)
+    is_written_as(text, tenant.as_uuid()).then_some(tenant)
+}
+
+/// Whether the text is the id in the one form in which Entra writes it.
+pub(crate) fn is_written_as(text: &str, id: &uuid::Uuid) -> bool {
+    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
+    *id.hyphenated().encode_lower(&mut buffer) == *text
 }
 
 const PLACEHOLDER: &str = "{tenantid}";

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use entra_core::{ClockSkew, ObjectId, UnverifiedJwt, VerificationKey, VerifiedJwt};
+use entra_core::{ClockSkew, ObjectId, TenantId, UnverifiedJwt, VerificationKey, VerifiedJwt};
 use time::OffsetDateTime;
 
 use crate::TokenRefusal;
-use crate::issuer::{FoundIssuer, TenantVerdict, canonical_tenant};
+use crate::issuer::{FoundIssuer, TenantVerdict, canonical_tenant, is_written_as};
 use crate::provider::short;
 use crate::token_keys::KnownKeys;
 
@@ -27,19 +27,22 @@ pub(crate) fn issuer(
             found: short(issuer),
         },
     })?;
+    // Another provider has no tenants, and its `tid` means nothing.
     if let Some(issuer) = found.tenant {
-        let tenant = jwt
-            .unverified_tenant_id()
-            .ok_or(TokenRefusal::TenantMissing)?;
-        let tenant = canonical_tenant(tenant).ok_or(TokenRefusal::TenantInvalid)?;
-        if tenant != issuer {
-            return Err(TokenRefusal::TenantMismatch {
-                issuer,
-                found: tenant,
-            });
-        }
+        same_tenant(jwt, issuer)?;
     }
     Ok(found)
+}
+
+fn same_tenant(jwt: &UnverifiedJwt<'_>, issuer: TenantId) -> Result<(), TokenRefusal> {
+    let text = jwt
+        .unverified_tenant_id()
+        .ok_or(TokenRefusal::TenantMissing)?;
+    if is_written_as(text, issuer.as_uuid()) {
+        return Ok(());
+    }
+    let found = canonical_tenant(text).ok_or(TokenRefusal::TenantInvalid)?;
+    Err(TokenRefusal::TenantMismatch { issuer, found })
 }
 
 /// The key signs for this issuer, and in this cloud.
@@ -127,7 +130,7 @@ pub(crate) fn object_id(found: Option<&str>) -> Result<ObjectId, TokenRefusal> {
     found
         .parse::<ObjectId>()
         .ok()
-        .filter(|id| is_written_as(found, id))
+        .filter(|id| is_written_as(found, id.as_uuid()))
         .ok_or(TokenRefusal::ObjectIdInvalid)
 }
 
@@ -144,12 +147,6 @@ pub(crate) fn subject(found: Option<&str>) -> Result<&str, TokenRefusal> {
         return Err(TokenRefusal::SubjectConstant);
     }
     Ok(subject)
-}
-
-/// Compared without a copy on the heap.
-fn is_written_as(text: &str, id: &ObjectId) -> bool {
-    let mut buffer = [0; uuid::fmt::Hyphenated::LENGTH];
-    *id.as_uuid().hyphenated().encode_lower(&mut buffer) == *text
 }
 
 const MAX_SUBJECT: usize = 255;

@@ -1,7 +1,10 @@
 //! Calls of an API: good ones, and what becomes of them when one thing is changed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod minting;
 

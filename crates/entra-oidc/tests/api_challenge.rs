@@ -1,7 +1,10 @@
 //! A client of these crates calls an API of these crates, which wants more of the user.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod minting;
 

@@ -1,7 +1,10 @@
 //! Tokens of the local tenant, validated with the keys that it publishes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

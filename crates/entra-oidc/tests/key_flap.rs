@@ -1,12 +1,12 @@
 //! Five months of Entra's key sets, in which keys vanish for hours that are in use, as a validator
 //! lives through them.
 
-#![expect(
-    clippy::unwrap_used,
+#![allow(
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "a test that cannot go on fails"
 )]
-#![allow(clippy::panic, reason = "a test that cannot go on fails")]
 
 mod minting;
 

@@ -31,19 +31,20 @@ pub(crate) enum ObjectError {
     TooManyMembers,
 }
 
-/// Reads an object. The names of its own members may not even differ by letter case alone: `tid`
-/// beside `TID` is there to be read in two ways.
+/// Reads an object, and lists the names of its own members in their order. They may not even differ
+/// by letter case alone: `tid` beside `TID` is there to be read in two ways.
 pub(crate) fn read_object<'de>(
     text: &'de str,
     members: &mut impl Members<'de>,
-) -> Result<(), ObjectError> {
+) -> Result<Vec<Cow<'de, str>>, ObjectError> {
     let mut fault = ObjectError::NotAnObject;
     let mut json = serde_json::Deserializer::from_str(text);
     let top = Top {
         members,
         fault: &mut fault,
     };
-    let read = json.deserialize_map(top).and_then(|()| json.end());
+    let read = json.deserialize_map(top);
+    let read = read.and_then(|names| json.end().map(|()| names));
     read.map_err(|error| match error.classify() {
         Category::Data => fault,
         Category::Syntax | Category::Eof | Category::Io => ObjectError::NotJson,
@@ -94,13 +95,13 @@ struct Top<'a, M> {
 }
 
 impl<'de, M: Members<'de>> Visitor<'de> for Top<'_, M> {
-    type Value = ();
+    type Value = Vec<Cow<'de, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut names = Names {
             seen: Vec::with_capacity(USUAL_MEMBERS),
             marks: 0,
@@ -112,7 +113,7 @@ impl<'de, M: Members<'de>> Visitor<'de> for Top<'_, M> {
                 map.next_value_seed(Inner { fault: self.fault })?;
             }
         }
-        Ok(())
+        Ok(names.seen)
     }
 }
 
@@ -262,21 +263,28 @@ mod tests {
             (r#"{"a":1e999}"#, Err(NotJson)),
             ("\u{feff}{}", Err(NotJson)),
         ] {
-            assert_eq!(read_object(text, &mut Unread), expected, "{text}");
+            assert_eq!(read_object(text, &mut Unread).map(drop), expected, "{text}");
         }
     }
 
     #[test]
     fn depth_and_breadth_have_limits() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(read_object(&deep, &mut Unread), Err(ObjectError::NotJson));
+        assert_eq!(
+            read_object(&deep, &mut Unread).map(drop),
+            Err(ObjectError::NotJson)
+        );
         for (count, expected) in [(256, Ok(())), (257, Err(ObjectError::TooManyMembers))] {
             let members: Vec<String> = (0..count).map(|n| format!("\"m{n}\":0")).collect();
             for text in [
                 format!("{{{}}}", members.join(",")),
                 format!("{{\"a\":{{{}}}}}", members.join(",")),
             ] {
-                assert_eq!(read_object(&text, &mut Unread), expected, "{count}");
+                assert_eq!(
+                    read_object(&text, &mut Unread).map(drop),
+                    expected,
+                    "{count}"
+                );
             }
         }
     }
