@@ -81,11 +81,7 @@ impl Authority {
     /// [`OptionsError::Issuer`] where `subdomain` is not one label of a host name,
     /// [`OptionsError::NotOneTenant`] where the tenant is none.
     pub fn external_id(subdomain: &str, tenant: impl Into<Tenant>) -> Result<Self, OptionsError> {
-        let is_label = !subdomain.is_empty()
-            && subdomain
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !is_label {
+        if !is_label(subdomain) {
             return Err(OptionsError::Issuer);
         }
         let login = format!("https://{subdomain}{EXTERNAL_ID_DOMAIN}");
@@ -104,6 +100,34 @@ impl Authority {
             return Err(OptionsError::NotOneTenant);
         }
         Ok(Self::new(Kind::ExternalId { cloud, tenant }))
+    }
+
+    /// The users of an Azure AD B2C tenant at `{name}.b2clogin.com`, who sign in by one of its
+    /// policies («user flows»): `B2C_1_signin`. A token of another policy, which may ask for less,
+    /// is refused. A user is known by issuer and object id, since `sub` may be the same for all.
+    ///
+    /// Its application has a client secret
+    /// ([`with_client_secret`](crate::LoginOptions::with_client_secret)), and its ID tokens need
+    /// the claim `oid` («User's Object ID»).
+    ///
+    /// # Errors
+    /// [`OptionsError::Issuer`] where the name is not one label of a host name, or the policy has
+    /// other characters than letters, digits, hyphen and underscore.
+    pub fn b2c(name: &str, tenant: TenantId, policy: &str) -> Result<Self, OptionsError> {
+        let is_policy = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !is_label(name) || policy.is_empty() || !policy.bytes().all(is_policy) {
+            return Err(OptionsError::Issuer);
+        }
+        let host = format!("{}.b2clogin.com", name.to_ascii_lowercase());
+        Ok(Self::new(Kind::Generic(Generic {
+            issuer: format!("https://{host}/{tenant}/v2.0/"),
+            hosts: vec![host],
+            algorithms: vec![JwtAlgorithm::Rs256],
+            b2c: Some(B2c {
+                tenant,
+                policy: policy.to_owned(),
+            }),
+        })))
     }
 
     /// The users of a provider that speaks OpenID Connect and is not Entra. The user is known by
@@ -132,6 +156,7 @@ impl Authority {
             issuer: issuer.to_owned(),
             hosts: url.host_str().map(str::to_owned).into_iter().collect(),
             algorithms: vec![JwtAlgorithm::Rs256],
+            b2c: None,
         })))
     }
 
@@ -193,9 +218,7 @@ impl Authority {
                 entra_core::Authority::new(cloud.clone(), tenant.clone()).openid_configuration()
             }
             Kind::Generic(generic) => {
-                let issuer = generic.issuer.trim_end_matches('/');
-                Url::parse(&format!("{issuer}/.well-known/openid-configuration"))
-                    .map_err(|_| OptionsError::Issuer)?
+                Url::parse(&generic.openid_configuration()).map_err(|_| OptionsError::Issuer)?
             }
         };
         if self.own_signing_keys {
@@ -243,6 +266,11 @@ impl Authority {
         Some(name.to_owned())
     }
 
+    /// Whether it is Azure AD B2C.
+    pub(crate) fn is_b2c(&self) -> bool {
+        matches!(&self.kind, Kind::Generic(generic) if generic.b2c.is_some())
+    }
+
     /// The algorithms with which it may sign.
     pub(crate) fn algorithms(&self) -> Vec<JwtAlgorithm> {
         match &self.kind {
@@ -267,6 +295,8 @@ impl Authority {
                 }
             }
             Kind::ExternalId { .. } => return None,
+            // What its issuer is, it says itself.
+            Kind::Generic(Generic { b2c: Some(_), .. }) => return None,
             Kind::Generic(generic) => IssuerRule::generic(&generic.issuer),
         };
         Some(self.widened(rule))
@@ -292,7 +322,14 @@ impl Authority {
                 }
                 IssuerRule::external_id(issuer, found)
             }
-            Kind::Generic(_) => return None,
+            Kind::Generic(generic) => {
+                let b2c = generic.b2c.as_ref()?;
+                let is_own = [generic.issuer.clone(), generic.policy_issuer(b2c)];
+                if !is_own.iter().any(|own| own == issuer) {
+                    return None;
+                }
+                IssuerRule::b2c(issuer, &b2c.policy)
+            }
         };
         Some(self.widened(rule))
     }
@@ -394,6 +431,45 @@ pub(crate) struct Generic {
     /// Where its endpoints may be.
     pub(crate) hosts: Vec<String>,
     pub(crate) algorithms: Vec<JwtAlgorithm>,
+    /// What is different where it is Azure AD B2C.
+    pub(crate) b2c: Option<B2c>,
+}
+
+impl Generic {
+    /// Where its configuration is published.
+    fn openid_configuration(&self) -> String {
+        let base = match &self.b2c {
+            // The issuer does not name the policy, whose configuration it is.
+            Some(B2c { tenant, policy }) => self.issuer.replace(
+                &format!("{tenant}/v2.0"),
+                &format!("{tenant}/{policy}/v2.0"),
+            ),
+            None => self.issuer.clone(),
+        };
+        let base = base.trim_end_matches('/');
+        format!("{base}/.well-known/openid-configuration")
+    }
+
+    /// The other issuer that a policy of Azure AD B2C may have (Microsoft Learn, "Configure
+    /// tokens - Azure Active Directory B2C", "Issuer (iss) claim").
+    fn policy_issuer(&self, b2c: &B2c) -> String {
+        let B2c { tenant, policy } = b2c;
+        let policy = policy.to_ascii_lowercase();
+        let path = format!("/tfp/{tenant}/{policy}/v2.0");
+        self.issuer.replace(&format!("/{tenant}/v2.0"), &path)
+    }
+}
+
+/// One policy of an Azure AD B2C tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct B2c {
+    pub(crate) tenant: TenantId,
+    pub(crate) policy: String,
+}
+
+fn is_label(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_letter)
 }
 
 /// The tenant in the issuer of an External ID tenant: most often host and path, sometimes under the

@@ -131,10 +131,14 @@ impl IdTokenValidator {
         // 13. Users of the tenant may come in, and guests if the host takes them.
         checks::tenant(&known, issuer)?;
         guest(&claims, issuer, rules)?;
-        // 14. It is of the version of its issuer.
+        // 14. It is of the version of its issuer, and of its policy, where it has one.
         checks::version(issuer, claims.version.text("ver")?)?;
+        policy(&claims, known.rule().policy())?;
         // 15. It names one user (Core 5.7; Microsoft Learn, "ID token claims reference").
-        let (key, subject) = user(&claims, &jwt, issuer)?;
+        let (key, subject) = match known.rule().policy() {
+            Some(_) => b2c_user(&claims, &jwt)?,
+            None => user(&claims, &jwt, issuer)?,
+        };
         let auth_contexts = claims.auth_contexts()?;
         Ok(VerifiedIdToken::new(jwt, key, subject, auth_contexts))
     }
@@ -272,6 +276,11 @@ struct Claims<'a> {
     object: Claim<Text<'a>>,
     #[serde(borrow, rename = "ver")]
     version: Claim<Text<'a>>,
+    /// The policy of Azure AD B2C, in its new and its old form.
+    #[serde(borrow)]
+    tfp: Claim<Text<'a>>,
+    #[serde(borrow)]
+    acr: Claim<Text<'a>>,
     #[serde(borrow, rename = "azp")]
     authorized_party: Claim<Text<'a>>,
     #[serde(borrow)]
@@ -435,6 +444,37 @@ fn user(
         None => UserKey::other(jwt.issuer().unwrap_or_default(), subject)
             .map_err(|_| TokenRefusal::SubjectInvalid)?,
     };
+    Ok((key, subject.to_owned()))
+}
+
+/// The policy by which the user signed in is the one that was asked for: another one may ask for no
+/// second factor (Microsoft Learn, "Azure AD B2C: tokens", claims `tfp` and `acr`).
+fn policy(claims: &Claims<'_>, expected: Option<&str>) -> Result<(), IdTokenRefusal> {
+    let Some(expected) = expected else {
+        return Ok(());
+    };
+    let found = match claims.tfp.text("tfp")? {
+        Some(policy) => Some(policy),
+        None => claims.acr.text("acr")?,
+    };
+    if found.is_some_and(|found| found.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    Err(IdTokenRefusal::Policy {
+        expected: expected.to_owned(),
+        found: short(found.unwrap_or_default()),
+    })
+}
+
+/// A user of Azure AD B2C, whose `sub` may be a sentence that all have in common.
+fn b2c_user(claims: &Claims<'_>, jwt: &VerifiedJwt) -> Result<(UserKey, String), TokenRefusal> {
+    let subject = match claims.subject.text("sub")? {
+        Some(subject) if checks::is_constant(subject) => subject,
+        subject => checks::subject(subject)?,
+    };
+    let object = checks::object_id(claims.object.text("oid")?)?;
+    let key = UserKey::other(jwt.issuer().unwrap_or_default(), &object.to_string());
+    let key = key.map_err(|_| TokenRefusal::SubjectInvalid)?;
     Ok((key, subject.to_owned()))
 }
 

@@ -64,6 +64,14 @@ pub enum IdTokenRefusal {
         /// The one that is missing.
         wanted: AuthContext,
     },
+    /// The user signed in by another policy of Azure AD B2C, which may ask for less.
+    #[error("the user signed in by the policy {found:?}, not by {expected:?}")]
+    Policy {
+        /// The policy of the connection.
+        expected: String,
+        /// The policy in the token: `tfp`, or else `acr`.
+        found: String,
+    },
     /// The user is a guest, and members alone may come in.
     #[error("guests are not allowed")]
     Guest,
@@ -84,6 +92,7 @@ impl IdTokenRefusal {
             | Self::AuthTimeInFuture { .. }
             | Self::ReauthenticationRequired { .. }
             | Self::AuthContextMissing { .. } => Stage::Authentication,
+            Self::Policy { .. } => Stage::Version,
             Self::Guest => Stage::Tenant,
         }
     }
@@ -124,6 +133,9 @@ impl IdTokenRefusal {
             Self::CodeHashMissing | Self::CodeHash | Self::AccessTokenHash | Self::StateHash => {
                 "The parts of one answer do not belong together: look for a proxy that changes \
                  them, or for somebody who does."
+            }
+            Self::Policy { .. } => {
+                "Compare the policy of the connection with the one that the application calls."
             }
             Self::AuthTimeMissing => {
                 "Add the optional claim auth_time for ID tokens to the application's registration."

@@ -11,6 +11,8 @@ pub(crate) struct IssuerRule {
     tenants: Accepted,
     /// Whether the issuers of version 1.0 are accepted too, and where theirs are.
     v1: Option<String>,
+    /// The policy of Azure AD B2C by which users sign in.
+    policy: Option<String>,
 }
 
 impl IssuerRule {
@@ -20,6 +22,7 @@ impl IssuerRule {
             form: Form::Exact(issuer.to_owned()),
             tenants: Accepted::One(tenant),
             v1: None,
+            policy: None,
         }
     }
 
@@ -29,7 +32,21 @@ impl IssuerRule {
             form: Form::Exact(issuer.to_owned()),
             tenants: Accepted::None,
             v1: None,
+            policy: None,
         }
+    }
+
+    /// A policy of Azure AD B2C, whose issuer its configuration names.
+    pub(crate) fn b2c(issuer: &str, policy: &str) -> Self {
+        Self {
+            policy: Some(policy.to_owned()),
+            ..Self::generic(issuer)
+        }
+    }
+
+    /// The policy of Azure AD B2C by which users sign in.
+    pub(crate) fn policy(&self) -> Option<&str> {
+        self.policy.as_deref()
     }
 
     /// The same, and issuers of version 1.0.
@@ -244,6 +261,7 @@ impl Template {
             form: Form::Template(self),
             tenants,
             v1: None,
+            policy: None,
         }
     }
 }

@@ -35,7 +35,7 @@
 //! | To | use |
 //! |---|---|
 //! | sign users in at a web server | [`EntraLogin`], [`LoginOptions`], [`Callback`] |
-//! | say whose users | [`Authority`]: one tenant, some, any, External ID, another provider |
+//! | say whose users | [`Authority`]: one tenant, some, any, External ID, Azure AD B2C, another provider |
 //! | keep users signed in | [`Sessions`], [`SessionStore`] |
 //! | have all of that as routes and extractors of axum | `WebLogin`, `SignedIn` (feature `axum`) |
 //! | sign in from a native app, a phone, a browser extension | [`RedirectUri`], [`PendingLogin`]; `NativeLogin` (feature `loopback`) |

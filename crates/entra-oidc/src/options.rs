@@ -72,6 +72,13 @@ impl LoginOptions {
                 secret: None,
             },
         };
+        let mut scopes = vec!["openid".to_owned(), "profile".to_owned()];
+        if authority.is_b2c() {
+            // Without a scope of an application there is no access token, and without that no
+            // token response (Microsoft Learn, "Request an access token in Azure Active Directory
+            // B2C").
+            scopes.push(client.id());
+        }
         Ok(Self {
             authority,
             client,
@@ -80,7 +87,7 @@ impl LoginOptions {
             profile: ProfileName::default(),
             response_mode: ResponseMode::Query,
             is_hybrid: false,
-            scopes: vec!["openid".to_owned(), "profile".to_owned()],
+            scopes,
             rules: IdTokenRules::new(),
             return_origins: Vec::new(),
             used: None,

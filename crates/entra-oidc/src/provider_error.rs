@@ -69,7 +69,19 @@ impl ProviderError {
 
     /// Whether the user cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.kind() == TokenErrorKind::ConsentDeclined
+        self.kind() == TokenErrorKind::ConsentDeclined || self.is_b2c(CANCELLED)
+    }
+
+    /// Whether the user asked for a new password at Azure AD B2C, which the product answers by a
+    /// login with the policy for that.
+    pub fn is_password_reset(&self) -> bool {
+        self.is_b2c(PASSWORD_RESET)
+    }
+
+    /// Azure AD B2C writes its codes before the description (Microsoft Learn, "Azure AD B2C: error
+    /// codes").
+    fn is_b2c(&self, code: &str) -> bool {
+        self.description().starts_with(code)
     }
 
     /// Whether the same login may succeed later.
@@ -115,6 +127,8 @@ fn tidy(text: &str, limit: usize) -> String {
         .collect()
 }
 
+const CANCELLED: &str = "AADB2C90091";
+const PASSWORD_RESET: &str = "AADB2C90118";
 const MAX_CODE: usize = 100;
 const MAX_DESCRIPTION: usize = 1000;
 const MAX_CLAIMS: usize = 4096;

@@ -143,10 +143,15 @@ pub(crate) fn subject(found: Option<&str>) -> Result<&str, TokenRefusal> {
     if !is_name {
         return Err(TokenRefusal::SubjectInvalid);
     }
-    if subject.starts_with(CONSTANT_SUBJECT) {
+    if is_constant(subject) {
         return Err(TokenRefusal::SubjectConstant);
     }
     Ok(subject)
+}
+
+/// Whether it is the sentence that everybody has who has no subject.
+pub(crate) fn is_constant(subject: &str) -> bool {
+    subject.starts_with(CONSTANT_SUBJECT)
 }
 
 const MAX_SUBJECT: usize = 255;

@@ -247,7 +247,7 @@ pub enum Stage {
     Authentication,
     /// Which tenants, and whether guests, may come in.
     Tenant,
-    /// `ver`.
+    /// `ver`, and the policy of Azure AD B2C.
     Version,
     /// `oid` and `sub`.
     User,

@@ -25,8 +25,8 @@ use entra_core::{
     Clock as _, HttpClient, Limits, MovableClock, Pipeline, Secret, TransportError, UserKey,
 };
 use entra_oidc::{
-    Authority, Begin, EntraLogin, Error, Login, LoginOptions, LogoutRefusal, OptionsError,
-    RedirectUri, UserInfoRefusal,
+    Authority, Begin, EntraLogin, Error, IdTokenRefusal, Login, LoginOptions, LogoutRefusal,
+    OptionsError, RedirectUri, TokenRefusal, UserInfoRefusal,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
@@ -128,7 +128,7 @@ impl Provider {
 
     fn answer(&self, path: &str) -> Value {
         match path {
-            "/.well-known/openid-configuration" => json!({
+            path if path.ends_with("/.well-known/openid-configuration") => json!({
                 "issuer": ISSUER,
                 "authorization_endpoint": "https://login.example/authorize",
                 "token_endpoint": "https://login.example/token",
@@ -561,4 +561,120 @@ async fn a_logout_token_is_remembered_for_as_long_as_it_could_come_again() {
         matches!(error, Error::Logout(found) if found == expected),
         "{error:?}"
     );
+}
+
+const B2C_TENANT: &str = "9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11";
+const B2C_OBJECT: &str = "5f2c7a4e-93d1-4d6e-a9a2-0d7c5b1e8f60";
+
+/// A login at Azure AD B2C, whose issuer is this one and whose token has these claims beside.
+async fn b2c_login(issuer: &'static str, claims: Value) -> Result<Login, Error> {
+    let provider = Provider::new();
+    provider.change(move |path, answer| {
+        if path.ends_with("configuration") {
+            assert_eq!(
+                path,
+                format!("/{B2C_TENANT}/B2C_1_SignIn/v2.0/.well-known/openid-configuration")
+            );
+            *answer = serde_json::from_str(
+                &answer
+                    .to_string()
+                    .replace("login.example", "contoso.b2clogin.com"),
+            )
+            .unwrap();
+            answer["issuer"] = issuer.into();
+        }
+        if path == "/token" {
+            answer["id_token"]["iss"] = issuer.into();
+            answer["id_token"]["sub"] = "Not supported currently. Use oid claim.".into();
+            for (claim, value) in claims.as_object().unwrap() {
+                answer["id_token"][claim] = value.clone();
+            }
+        }
+    });
+    let tenant = B2C_TENANT.parse().unwrap();
+    let authority = Authority::b2c("contoso", tenant, "B2C_1_SignIn").unwrap();
+    let uri = RedirectUri::web("https://pw.example/callback").unwrap();
+    let options = LoginOptions::new(authority, CLIENT, uri, keys()).unwrap();
+    let login = provider.connect(options).await?;
+    provider.finish(&login).await
+}
+
+const B2C_ISSUER: &str = "https://contoso.b2clogin.com/9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11/v2.0/";
+
+#[tokio::test]
+async fn a_user_of_azure_ad_b2c_is_known_by_issuer_and_object() {
+    let by_policy =
+        "https://contoso.b2clogin.com/tfp/9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11/b2c_1_signin/v2.0/";
+    for issuer in [B2C_ISSUER, by_policy] {
+        for policy in ["tfp", "acr"] {
+            let claims = json!({"oid": B2C_OBJECT, policy: "b2c_1_signin"});
+            let done = b2c_login(issuer, claims).await.unwrap();
+            assert_eq!(
+                done.user.key(),
+                &UserKey::other(issuer, B2C_OBJECT).unwrap()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_policy_of_azure_ad_b2c_is_refused() {
+    for (claims, found) in [
+        (
+            json!({"oid": B2C_OBJECT, "tfp": "B2C_1_weak"}),
+            "B2C_1_weak",
+        ),
+        (
+            json!({"oid": B2C_OBJECT, "acr": "b2c_1_weak"}),
+            "b2c_1_weak",
+        ),
+        (
+            json!({"oid": B2C_OBJECT, "tfp": "B2C_1_weak", "acr": "B2C_1_SignIn"}),
+            "B2C_1_weak",
+        ),
+        (json!({"oid": B2C_OBJECT}), ""),
+    ] {
+        let error = b2c_login(B2C_ISSUER, claims).await.unwrap_err();
+        let expected = IdTokenRefusal::Policy {
+            expected: "B2C_1_SignIn".to_owned(),
+            found: found.to_owned(),
+        };
+        assert!(
+            matches!(&error, Error::IdToken(refusal) if *refusal == expected),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_azure_ad_b2c_without_object_is_nobody() {
+    let claims = json!({"tfp": "B2C_1_SignIn"});
+    let error = b2c_login(B2C_ISSUER, claims).await.unwrap_err();
+    let expected = IdTokenRefusal::Token(TokenRefusal::ObjectIdMissing);
+    assert!(
+        matches!(&error, Error::IdToken(refusal) if *refusal == expected),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn another_tenant_or_policy_of_azure_ad_b2c_is_another_issuer() {
+    for issuer in [
+        "https://contoso.b2clogin.com/11111111-2222-4333-8444-555555555555/v2.0/",
+        "https://contoso.b2clogin.com/tfp/9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11/b2c_1_weak/v2.0/",
+        "https://contoso.b2clogin.com/9b3c2a10-0d5f-4f2e-9c55-5a0f3a3d7d11/v2.0",
+    ] {
+        let error = b2c_login(issuer, json!({})).await.unwrap_err();
+        assert!(matches!(error, Error::Discovery(_)), "{issuer}: {error:?}");
+    }
+    let tenant = B2C_TENANT.parse().unwrap();
+    for (name, policy) in [
+        ("a.b", "B2C_1"),
+        ("contoso", ""),
+        ("contoso", "../x"),
+        ("", "B2C_1"),
+    ] {
+        let refused = Authority::b2c(name, tenant, policy).unwrap_err();
+        assert_eq!(refused, OptionsError::Issuer, "{name} {policy}");
+    }
 }
