@@ -2,10 +2,15 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use entra_emulator::{Fault, FaultRule, IdTokenChange};
-use entra_oidc::{MemorySessionStore, Sessions};
+use entra_oidc::{
+    MemorySessionStore, Session, SessionName, SessionStore, SessionStoreError, Sessions,
+};
+use time::OffsetDateTime;
 
 use crate::site::{Site, sessions};
 use crate::stage::Stage;
@@ -122,6 +127,91 @@ async fn a_full_store_signs_nobody_in_and_ends_no_session() {
     site.stage.advance(8 * 3600);
     site.sign_in_at("/vault").await;
     assert_ne!(site.me().await, "nobody");
+}
+
+/// A store that does not answer, once it is told so.
+#[derive(Debug, Default)]
+struct Broken {
+    store: MemorySessionStore,
+    is_broken: AtomicBool,
+}
+
+impl Broken {
+    fn check(&self) -> Result<(), SessionStoreError> {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(SessionStoreError::Unavailable("gone".into()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionStore for Broken {
+    async fn insert(
+        &self,
+        name: &SessionName,
+        session: Session,
+        now: OffsetDateTime,
+    ) -> Result<(), SessionStoreError> {
+        self.check()?;
+        self.store.insert(name, session, now).await
+    }
+
+    async fn load(&self, name: &SessionName) -> Result<Option<Session>, SessionStoreError> {
+        self.check()?;
+        self.store.load(name).await
+    }
+
+    async fn touch(
+        &self,
+        name: &SessionName,
+        idle_until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), SessionStoreError> {
+        self.check()?;
+        self.store.touch(name, idle_until, now).await
+    }
+
+    async fn replace(
+        &self,
+        old: &SessionName,
+        new: (&SessionName, Session),
+        now: OffsetDateTime,
+    ) -> Result<bool, SessionStoreError> {
+        self.check()?;
+        self.store.replace(old, new, now).await
+    }
+
+    async fn remove(&self, name: &SessionName) -> Result<Option<Session>, SessionStoreError> {
+        self.check()?;
+        self.store.remove(name).await
+    }
+}
+
+#[tokio::test]
+async fn while_the_sessions_do_not_answer_nobody_is_signed_in_or_out() {
+    let stage = Stage::new();
+    let store = Arc::new(Broken::default());
+    let sessions = Sessions::new(store.clone()).with_clock(stage.emulator.clock());
+    let login = stage.login().await;
+    let mut site = Site::of_login(stage, login, sessions);
+    assert_eq!(site.browser.get("/maybe").await.body, "nobody");
+    site.sign_in_at("/vault").await;
+    assert_eq!(site.browser.get("/maybe").await.body, "somebody");
+
+    store.is_broken.store(true, Ordering::Relaxed);
+    for path in ["/vault", "/maybe", "/payroll", "/login?auth_context=c1"] {
+        site.browser.get(path).await.is_failure(503);
+    }
+    site.browser.post("/logout").await.is_failure(503);
+    assert_eq!(site.me().await, "nobody");
+    let cookie = site.browser.cookies.clone();
+    let redirect = site.sign_in_elsewhere("/login").await;
+    site.browser.come_back(&redirect).await.is_failure(503);
+
+    store.is_broken.store(false, Ordering::Relaxed);
+    site.browser.cookies = cookie;
+    assert_eq!(site.browser.get("/maybe").await.body, "somebody");
 }
 
 #[tokio::test]

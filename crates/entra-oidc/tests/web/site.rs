@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -130,7 +131,9 @@ fn product(login: WebLogin) -> Router {
         .route("/me", get(me))
         .route("/vault", get(vault))
         .route("/vault/open", post(vault))
+        .route("/maybe", get(maybe))
         .route("/payroll", get(payroll))
+        .route("/transfer", get(transfer))
         .route("/renew", get(renew))
         .nest("/nested", Router::new().route("/page", get(vault)))
         .merge(login.routes())
@@ -148,6 +151,15 @@ async fn vault(user: SignedIn) -> String {
 async fn payroll(user: SignedIn) -> Result<String, Challenge> {
     user.require_auth_context("c1")?;
     Ok(format!("the payroll for {}", user.key()))
+}
+
+async fn maybe(user: Option<SignedIn>) -> &'static str {
+    if user.is_some() { "somebody" } else { "nobody" }
+}
+
+async fn transfer(user: SignedIn) -> Result<&'static str, Challenge> {
+    user.require_recent_auth_context("c1", Duration::from_secs(300))?;
+    Ok("transferred")
 }
 
 async fn renew(user: SignedIn) -> Result<impl IntoResponse, Challenge> {

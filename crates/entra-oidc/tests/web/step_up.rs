@@ -70,3 +70,26 @@ async fn a_script_learns_where_the_step_up_is_and_the_browser_goes_there() {
     assert_eq!(back.location(), "/payroll");
     assert_eq!(site.browser.get("/payroll").await.status.as_u16(), 200);
 }
+
+#[tokio::test]
+async fn a_context_that_was_passed_long_ago_is_passed_again_where_it_must_be_recent() {
+    let mut site = Site::new().await;
+    site.sign_in_at("/vault").await;
+    site.sign_in_at("/transfer").await;
+    assert_eq!(site.browser.get("/transfer").await.body, "transferred");
+    site.stage.advance(300);
+    assert_eq!(site.browser.get("/transfer").await.body, "transferred");
+    site.stage.advance(1);
+    // It is still there for a page that does not mind.
+    assert_eq!(site.browser.get("/payroll").await.status.as_u16(), 200);
+    let back = site.sign_in_at("/transfer").await;
+    assert_eq!(back.location(), "/transfer");
+    assert_eq!(site.browser.get("/transfer").await.body, "transferred");
+}
+
+#[tokio::test]
+async fn a_link_that_asks_for_what_is_no_context_asks_for_none() {
+    let mut site = Site::new().await;
+    let url = site.go_to_provider("/login?auth_context=mfa").await;
+    assert!(url.query_pairs().all(|(name, _)| name != "claims"));
+}
