@@ -96,6 +96,7 @@ impl Error {
             | Self::IdToken(_)
             | Self::Refresh(_)
             | Self::UserInfo(_)
+            | Self::IdTokenMissing
             | Self::UserChanged
             | Self::WrongAccount
             | Self::TokenPair(_)
@@ -108,11 +109,9 @@ impl Error {
             }
             Self::Keys(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(error) if is_about_the_user(error) => StatusCode::FORBIDDEN,
-            Self::Token(_)
-            | Self::IdTokenMissing
-            | Self::TokenResponse
-            | Self::Discovery(_)
-            | Self::Keys(_) => StatusCode::BAD_GATEWAY,
+            Self::Token(_) | Self::TokenResponse | Self::Discovery(_) | Self::Keys(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::NoRefreshToken => StatusCode::UNAUTHORIZED,
             Self::OneTime(_) | Self::Provisioner(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Options(_) | Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,

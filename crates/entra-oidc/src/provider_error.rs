@@ -69,7 +69,11 @@ impl ProviderError {
 
     /// Whether the user cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.kind() == TokenErrorKind::ConsentDeclined || self.is_b2c(CANCELLED)
+        // Entra says by a code what was denied, and by whom; others have the word alone.
+        let is_bare = self.codes().is_empty() && !self.is_password_reset();
+        (is_bare && self.error() == "access_denied")
+            || self.kind() == TokenErrorKind::ConsentDeclined
+            || self.is_b2c(CANCELLED)
     }
 
     /// Whether the user asked for a new password at Azure AD B2C, which the product answers by a
@@ -150,6 +154,35 @@ mod tests {
             error.to_string(),
             "the provider refused the login: access_denied, AADSTS65004"
         );
+    }
+
+    #[test]
+    fn a_user_who_cancelled_is_told_so_by_every_provider() {
+        for (error, description, is_cancelled) in [
+            (
+                "access_denied",
+                "AADSTS65004: User declined to consent.",
+                true,
+            ),
+            (
+                "access_denied",
+                "AADB2C90091: The user has cancelled.",
+                true,
+            ),
+            ("server_error", "AADB2C90091: The user has cancelled.", true),
+            ("access_denied", "", true),
+            (
+                "access_denied",
+                "AADSTS53003: Access has been blocked.",
+                false,
+            ),
+            ("login_required", "", false),
+        ] {
+            let found = ProviderError::new(error, Some(description), None, None);
+            assert_eq!(found.is_cancelled(), is_cancelled, "{error} {description}");
+        }
+        let reset = ProviderError::new("access_denied", Some("AADB2C90118: forgot"), None, None);
+        assert!(reset.is_password_reset() && !reset.is_cancelled());
     }
 
     #[test]

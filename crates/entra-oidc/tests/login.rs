@@ -458,7 +458,7 @@ async fn an_answer_without_id_token_is_refused() {
     });
     let error = stage.finish(&login).await.unwrap_err();
     assert!(matches!(error, Error::IdTokenMissing), "{error:?}");
-    assert_eq!(error.http_status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(error.http_status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
