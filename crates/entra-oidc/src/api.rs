@@ -201,6 +201,8 @@ impl ApiValidator {
         let known = keys.known();
         // 1. to 3. It is a signed token in form (RFC 7515 7.1 and 4, RFC 7519 4.1, RFC 8725 3.1).
         let jwt = UnverifiedJwt::parse(token, form)?;
+        // The commonest mistake has a name of its own: Graph's tokens are nobody else's.
+        not_for_graph(&jwt)?;
         // 4. Its issuer is the authority, and its tenant is the issuer's (RFC 8725 3.8).
         let issuer = checks::issuer(&jwt, &known)?;
         // 5. It is for this API and for nobody else (RFC 8725 3.9).
@@ -411,9 +413,6 @@ fn audience(jwt: &UnverifiedJwt<'_>, expected: &[String]) -> Result<(), ApiRefus
     let found = jwt.unverified_audiences();
     let first = found.first().ok_or(TokenRefusal::AudienceMissing)?;
     if !found.iter().any(|found| expected.contains(found)) {
-        if is_graph(first) {
-            return Err(ApiRefusal::GraphToken);
-        }
         return Err(ApiRefusal::Token(TokenRefusal::Audience {
             expected: expected.first().cloned().unwrap_or_default(),
             found: short(first),
@@ -424,6 +423,13 @@ fn audience(jwt: &UnverifiedJwt<'_>, expected: &[String]) -> Result<(), ApiRefus
             found: short(other),
         })),
         None => Ok(()),
+    }
+}
+
+fn not_for_graph(jwt: &UnverifiedJwt<'_>) -> Result<(), ApiRefusal> {
+    match jwt.unverified_audiences() {
+        [audience] if is_graph(audience) => Err(ApiRefusal::GraphToken),
+        _ => Ok(()),
     }
 }
 

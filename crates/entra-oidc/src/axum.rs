@@ -1,5 +1,6 @@
 //! Routes and extractors for axum.
 
+mod bearer;
 mod callback;
 mod challenge;
 mod login;
@@ -174,6 +175,15 @@ impl WebLogin {
     pub fn front_channel_url(&self, profile: &ProfileName) -> Option<String> {
         let login = self.0.profiles.by_name(profile.as_str())?;
         let path = self.0.paths.of_profile(profile, "front-channel-logout");
+        paths::beside(&login, &path)
+    }
+
+    /// Where the browser comes back to from a sign-out at the provider of a profile: one more
+    /// redirect URI to register, and the
+    /// [post-logout redirect URI](crate::LoginOptions::with_post_logout_redirect_uri) of its login.
+    pub fn signed_out_url(&self, profile: &ProfileName) -> Option<String> {
+        let login = self.0.profiles.by_name(profile.as_str())?;
+        let path = self.0.paths.of_profile(profile, "signed-out");
         paths::beside(&login, &path)
     }
 

@@ -115,8 +115,9 @@ impl Begin {
     }
 
     /// Asks for an authentication context of Conditional Access and refuses an answer without it:
-    /// the way to a second factor that can be checked. `amr`, which says something like it, is not
-    /// in ID tokens of version 2.0.
+    /// the way to a second factor that can be checked, once a policy is assigned to the context
+    /// ([`EntraLogin::step_up`](crate::EntraLogin::step_up)). `amr`, which says something like it,
+    /// is not in ID tokens of version 2.0.
     #[must_use]
     pub fn with_auth_context(mut self, context: AuthContext) -> Self {
         if !self.auth_contexts.contains(&context) {

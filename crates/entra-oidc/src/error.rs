@@ -181,7 +181,7 @@ impl Error {
     /// What an administrator can do about it, in one or two sentences.
     pub fn admin_hint(&self) -> String {
         match self {
-            Self::Options(error) => error.to_string(),
+            Self::Options(error) => error.admin_hint().to_owned(),
             Self::Discovery(error) => error.admin_hint(),
             Self::Keys(error) => error.admin_hint(),
             Self::Callback(refusal) => refusal.admin_hint().to_owned(),
@@ -211,9 +211,7 @@ impl Error {
                  belongs to one user."
                     .to_owned()
             }
-            Self::Logout(_) => {
-                "Check the sign-out address in the application's registration.".to_owned()
-            }
+            Self::Logout(refusal) => refusal.admin_hint().to_owned(),
             Self::OneTime(_) => "Check the store that remembers used logins.".to_owned(),
             Self::Provisioner(_) => "Check the product's store of accounts.".to_owned(),
             Self::Seal(_) => {
@@ -321,6 +319,40 @@ pub enum OptionsError {
     Audience,
 }
 
+impl OptionsError {
+    /// What whoever sets the product up can do about it.
+    pub fn admin_hint(&self) -> &'static str {
+        match self {
+            Self::NotOneTenant => "Give the tenant's id or one of its domains.",
+            Self::NoTenant => "Name the tenants whose users may sign in.",
+            Self::Issuer => {
+                "Give the issuer as the provider's configuration names it, like \
+                 https://login.example."
+            }
+            Self::ClientId(_) | Self::ClientIdText => {
+                "Copy the application (client) id from the application's registration."
+            }
+            Self::RedirectUri(_) => {
+                "Give the redirect URI as it is registered: by https, or http on localhost."
+            }
+            Self::ProfileName => "Choose a name like contoso.",
+            Self::NoCredential => {
+                "Set the application's secret or certificate: LoginOptions::with_credential, or \
+                 with_client_secret for a provider that is not Entra."
+            }
+            Self::Credential => {
+                "Use with_credential for Entra and with_client_secret for other providers."
+            }
+            Self::CredentialOnDevice => {
+                "Leave the credential out, and allow public client flows in the registration."
+            }
+            Self::FormPostNeedsHttps => "Serve the redirect URI by https, or use query.",
+            Self::HybridNeedsFormPost => "Call with_form_post first.",
+            _ => "Correct the settings of the connection.",
+        }
+    }
+}
+
 /// Why a provider's configuration cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -365,6 +397,13 @@ impl DiscoveryError {
     /// What an administrator can do about it.
     pub fn admin_hint(&self) -> String {
         match self {
+            // Entra answers 400 for a tenant that it does not know.
+            Self::Fetch(entra_core::Error::Response(refusal))
+                if refusal.status.is_client_error()
+                    && refusal.status != StatusCode::TOO_MANY_REQUESTS =>
+            {
+                Self::Status(refusal.status).admin_hint()
+            }
             Self::Fetch(error) => error.admin_hint(),
             Self::Issuer { .. } => {
                 "Compare the tenant, the cloud and the issuer of the connection with those of the \

@@ -55,7 +55,12 @@ pub struct EntraLogin(pub(crate) Arc<Inner>);
 impl EntraLogin {
     /// Reads the provider's configuration and keys, and fails where they are not those of the
     /// authority.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a web client of Entra without a credential; [`Error::Discovery`] and
+    /// [`Error::Keys`] where the provider does not answer or is another one.
     pub async fn connect(options: LoginOptions, pipeline: Pipeline) -> Result<Self, Error> {
+        options.check_credential()?;
         let id = options.client.id();
         let provider = Provider::connect(options.authority.clone(), &id, pipeline).await?;
         let used = options.used.clone().unwrap_or_else(|| {
@@ -123,6 +128,14 @@ impl EntraLogin {
 
     /// Begins a step-up: the same user once more, with an authentication context of Conditional
     /// Access, a second factor for example. Another user who comes back is refused.
+    ///
+    /// What the context asks for is for the tenant's administrator to say: while no policy is
+    /// assigned to it, Entra issues it to everybody (Microsoft Learn, "Developer guide to
+    /// Conditional Access authentication context"). entra-graph has a probe that warns of that.
+    /// [`Begin::with_max_age`] asks for a fresh sign-in besides.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
     pub fn step_up(&self, user: &User, context: AuthContext, begin: Begin) -> Result<Begun, Error> {
         self.begin(begin.with_user(user).with_auth_context(context))
     }
@@ -130,6 +143,10 @@ impl EntraLogin {
     /// Finishes a login: redeems the code, validates the ID token, and says who signed in.
     ///
     /// Whatever the outcome is, the pending login is over: send the cookies that it says.
+    ///
+    /// # Errors
+    /// [`FailedLogin`], whose [`error`](FailedLogin::error) says which check refused it, with which
+    /// status to answer and what to show.
     pub async fn finish(&self, callback: &Callback) -> Result<Login, FailedLogin> {
         self.0.provider.refresh_if_due().await;
         let set_cookies = self.clear(callback);

@@ -232,6 +232,25 @@ pub enum LogoutRefusal {
     Token(&'static str),
 }
 
+impl LogoutRefusal {
+    /// What an administrator can do about it.
+    pub fn admin_hint(&self) -> &'static str {
+        match self {
+            Self::State => {
+                "Nothing if it is rare: somebody came back a second time, or in another browser."
+            }
+            Self::CrossSite => {
+                "A sign-out is a form that a page of the product posts. The request was no POST, or \
+                 its Sec-Fetch-Site or Origin names another origin than that of the redirect URI, \
+                 as behind a proxy that changes it."
+            }
+            Self::Token(_) => {
+                "Compare the provider and the client id of the connection with those of the token."
+            }
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct PendingLogout<'a> {
     state: &'a str,

@@ -246,6 +246,21 @@ impl LoginOptions {
         self
     }
 
+    /// A web client of Entra redeems codes with a credential.
+    pub(crate) fn check_credential(&self) -> Result<(), OptionsError> {
+        let is_missing = matches!(
+            self.client,
+            Client::Entra {
+                credentials: None,
+                ..
+            }
+        );
+        match self.redirect_uri.platform() {
+            crate::Platform::Web if is_missing => Err(OptionsError::NoCredential),
+            _ => Ok(()),
+        }
+    }
+
     fn check_keeps_credentials(&self) -> Result<(), OptionsError> {
         match self.redirect_uri.platform() {
             crate::Platform::Web => Ok(()),

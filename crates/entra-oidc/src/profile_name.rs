@@ -21,6 +21,9 @@ pub struct ProfileName(String);
 
 impl ProfileName {
     /// 1 to 64 characters of `a-z`, `0-9`, `-` and `_`.
+    ///
+    /// # Errors
+    /// [`OptionsError::ProfileName`] for everything else.
     pub fn new(name: &str) -> Result<Self, OptionsError> {
         let is_name = (1..=64).contains(&name.len())
             && name

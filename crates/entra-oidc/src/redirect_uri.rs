@@ -29,6 +29,9 @@ pub struct RedirectUri {
 
 impl RedirectUri {
     /// A web server's: https, or http on `localhost` for development. A server keeps a credential.
+    ///
+    /// # Errors
+    /// [`RedirectUriError`] where it cannot be registered as such.
     pub fn web(uri: &str) -> Result<Self, RedirectUriError> {
         let url = parse(uri)?;
         let is_local = url.host() == Some(Host::Domain("localhost"));
@@ -62,6 +65,9 @@ impl RedirectUri {
 
     /// An app's on a phone or desktop, to which the system hands a scheme of its own (RFC 8252
     /// 7.1): `psrmobile://auth`, `msal{client id}://auth`.
+    ///
+    /// # Errors
+    /// [`RedirectUriError`] where it cannot be registered as such.
     pub fn custom_scheme(uri: &str) -> Result<Self, RedirectUriError> {
         let url = parse(uri)?;
         if RESERVED_SCHEMES.contains(&url.scheme()) {
@@ -72,6 +78,9 @@ impl RedirectUri {
 
     /// A Chromium extension's: `https://{id}.chromiumapp.org/`, which exists inside
     /// `chrome.identity.launchWebAuthFlow` alone. The id has 32 letters of a to p.
+    ///
+    /// # Errors
+    /// [`RedirectUriError`] where it cannot be registered as such.
     pub fn chromium_extension(id: &str) -> Result<Self, RedirectUriError> {
         if id.len() != 32 || !id.bytes().all(|byte| (b'a'..=b'p').contains(&byte)) {
             return Err(RedirectUriError::ExtensionId);
@@ -82,6 +91,9 @@ impl RedirectUri {
 
     /// A Firefox extension's: `https://{hash}.extensions.allizom.org/`, as
     /// `browser.identity.getRedirectURL()` gives it. The hash has 40 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`RedirectUriError`] where it cannot be registered as such.
     pub fn firefox_extension(hash: &str) -> Result<Self, RedirectUriError> {
         let is_hash = hash.len() == 40
             && hash

@@ -24,6 +24,9 @@ pub struct ReturnTo(String);
 impl ReturnTo {
     /// Reads a path with an optional query. A fragment is dropped, and what a header cannot hold is
     /// percent-encoded.
+    ///
+    /// # Errors
+    /// [`ReturnToRefusal`] for whatever could lead elsewhere.
     pub fn parse(text: &str) -> Result<Self, ReturnToRefusal> {
         check_text(text)?;
         let text = utf8_percent_encode(without_fragment(text), NOT_IN_A_HEADER).to_string();
@@ -36,6 +39,9 @@ impl ReturnTo {
     }
 
     /// The same, or a URL of one of these origins, which are compared by scheme, host and port.
+    ///
+    /// # Errors
+    /// [`ReturnToRefusal`] for whatever could lead elsewhere.
     pub fn parse_within(text: &str, origins: &[Origin]) -> Result<Self, ReturnToRefusal> {
         if text.starts_with('/') {
             return Self::parse(text);

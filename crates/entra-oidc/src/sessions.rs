@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entra_core::{Clock, SessionIndex, SessionIndexError, SessionKey, SystemClock};
+use entra_core::{
+    Clock, MemorySessionIndex, SessionIndex, SessionIndexError, SessionKey, SystemClock,
+};
 use http::{HeaderMap, HeaderValue};
 use time::OffsetDateTime;
 
@@ -32,7 +34,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Sessions {
     store: Arc<dyn SessionStore>,
-    index: Option<Arc<dyn SessionIndex>>,
+    index: Arc<dyn SessionIndex>,
+    /// Whether the index is the host's.
+    is_index_given: bool,
     clock: Arc<dyn Clock>,
     lifetime: Duration,
     idle_time: Duration,
@@ -42,11 +46,14 @@ pub struct Sessions {
 
 impl Sessions {
     /// Sessions that are kept here, on the system's clock, for eight hours at the most and one hour
-    /// without use, without tokens.
+    /// without use, without tokens. Which of them a sign-out at the provider ends, this process
+    /// notes in its memory: products on several machines share an index
+    /// ([`with_index`](Self::with_index)).
     pub fn new(store: Arc<dyn SessionStore>) -> Self {
         Self {
             store,
-            index: None,
+            index: Arc::new(MemorySessionIndex::new()),
+            is_index_given: false,
             clock: Arc::new(SystemClock),
             lifetime: LIFETIME,
             idle_time: IDLE_TIME,
@@ -60,16 +67,21 @@ impl Sessions {
         Self::new(Arc::new(MemorySessionStore::new()))
     }
 
-    /// Notes here which session came of which at the provider, so that a sign-out there ends it.
+    /// Notes here which session came of which at the provider, so that a sign-out there ends it,
+    /// whichever machine the provider tells.
     #[must_use]
     pub fn with_index(mut self, index: Arc<dyn SessionIndex>) -> Self {
-        self.index = Some(index);
+        self.index = index;
+        self.is_index_given = true;
         self
     }
 
     /// Takes the time from another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        if !self.is_index_given {
+            self.index = Arc::new(MemorySessionIndex::new().with_clock(Arc::clone(&clock)));
+        }
         self.clock = clock;
         self
     }
@@ -210,11 +222,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError`] where some may live on.
     pub async fn end_by(&self, key: &SessionKey) -> Result<usize, SessionError> {
-        let Some(index) = &self.index else {
-            return Ok(0);
-        };
         let mut ended = 0;
-        for name in index.take(key).await? {
+        for name in self.index.take(key).await? {
             let name = SessionName::from_text(name);
             ended += usize::from(self.store.remove(&name).await?.is_some());
         }
@@ -259,16 +268,18 @@ impl Sessions {
     }
 
     async fn note(&self, name: &SessionName, session: &Session) -> Result<(), SessionIndexError> {
-        if let (Some(index), Some(key)) = (&self.index, key_of(session)) {
-            index.add(&key, name.as_str(), session.expires_on).await?;
+        if let Some(key) = key_of(session) {
+            self.index
+                .add(&key, name.as_str(), session.expires_on)
+                .await?;
         }
         Ok(())
     }
 
     /// An entry that stays behind names a session that is not there: it does no harm.
     async fn forget(&self, name: &SessionName, session: &Session) {
-        if let (Some(index), Some(key)) = (&self.index, key_of(session))
-            && let Err(error) = index.remove(&key, name.as_str()).await
+        if let Some(key) = key_of(session)
+            && let Err(error) = self.index.remove(&key, name.as_str()).await
         {
             tracing::warn!(%error, "the index of sessions keeps one that has ended");
         }

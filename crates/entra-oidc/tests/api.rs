@@ -230,6 +230,10 @@ fn a_token_for_graph_is_refused_as_that() {
             ApiRefusal::GraphToken,
             "{audience}"
         );
+        // Graph's own are of version 1.0.
+        let issuer = format!("https://sts.windows.net/{}/", TENANT);
+        let token = token.claim("iss", issuer).claim("ver", "1.0");
+        assert_eq!(refusal(&api(), &token), ApiRefusal::GraphToken);
     }
 }
 

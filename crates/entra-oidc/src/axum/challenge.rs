@@ -20,7 +20,8 @@ impl SignedIn {
     /// sensitive action. The target of a form that was posted is not posted again; ask on the page
     /// that shows the form as well.
     ///
-    /// Who comes back as another user is refused.
+    /// Who comes back as another user is refused. While no policy is assigned to the context, Entra
+    /// issues it to everybody ([`EntraLogin::step_up`]); once passed it counts for the session.
     ///
     /// # Errors
     /// [`Challenge`], the answer for the browser.
@@ -28,8 +29,9 @@ impl SignedIn {
         self.require(context, None)
     }
 
-    /// The same where it must not be long ago: Entra puts contexts into tokens that nobody asked
-    /// for as well.
+    /// The same where it must not be long ago that the user came from the provider: Entra puts
+    /// contexts into tokens that nobody asked for as well. The provider may know the user from a
+    /// session of its own; [`Begin::with_max_age`] has them type a password.
     ///
     /// # Errors
     /// [`Challenge`], the answer for the browser.

@@ -50,7 +50,12 @@ pub(super) async fn signed_out(
     named: Named,
     parts: Parts,
 ) -> Response {
-    if has_pending_sign_out(&parts.headers) || parameter(&parts.uri, "state").is_some() {
+    let is_back = match has_pending_sign_out(&parts.headers) {
+        true => true,
+        // Whoever loads the page once more has signed out already.
+        false => parameter(&parts.uri, "state").is_some() && web.has_session(&parts.headers).await,
+    };
+    if is_back {
         return web.back_from_sign_out(&named, &parts.uri, &parts.headers);
     }
     signed_out_page(&web, web.login_of(&named).as_ref())
@@ -122,6 +127,10 @@ pub(super) async fn back_channel(
 }
 
 impl WebLogin {
+    async fn has_session(&self, headers: &HeaderMap) -> bool {
+        !matches!(self.sessions().load(headers).await, Ok(None))
+    }
+
     /// Finishes the sign-out that this browser has begun.
     pub(super) fn back_from_sign_out(
         &self,

@@ -72,7 +72,7 @@ impl<'a> LoginFailure<'a> {
             status = self.status().as_u16(),
             error = %error_chain(self.error),
             hint = %self.error.admin_hint(),
-            "a login failed"
+            "a login or a sign-out failed"
         );
     }
 }
@@ -80,7 +80,11 @@ impl<'a> LoginFailure<'a> {
 /// The page as it is where the product has none of its own.
 impl IntoResponse for LoginFailure<'_> {
     fn into_response(self) -> Response {
-        Page::new(self.status(), "Sign-in did not work")
+        let title = match self.error {
+            Error::Logout(_) => "Sign-out did not work",
+            _ => "Sign-in did not work",
+        };
+        Page::new(self.status(), title)
             .with_text(self.user_message())
             .with_link("Sign in again", self.try_again)
             .with_note(&format!("Reference: {}", self.reference))

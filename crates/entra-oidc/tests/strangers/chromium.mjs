@@ -184,7 +184,7 @@ async function checks(tenant, product) {
         await go(`data:text/html,${encodeURIComponent(form)}`);
         await click('button');
         await until('the answer', async () => (await here()).startsWith(url));
-        if (await text('h1') !== 'Sign-in did not work') throw new Error(await source());
+        if (await text('h1') !== 'Sign-out did not work') throw new Error(await source());
         if ((await me()).signed_in !== true) throw new Error('the user is signed out');
     });
 

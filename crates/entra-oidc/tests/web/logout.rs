@@ -106,8 +106,12 @@ async fn a_return_from_a_sign_out_that_was_not_begun_here_is_refused() {
     }
     let mut other = Browser::of(&site.web);
     let path = format!("/signed-out?state={right}");
-    other.get(&path).await.is_failure(400);
+    let page = other.get(&path).await;
+    assert!(page.body.contains("You have signed out"));
     assert_eq!(site.browser.get(&path).await.status.as_u16(), 200);
+    // The page is loaded once more.
+    let page = site.browser.get(&path).await;
+    assert!(page.body.contains("You have signed out"));
 }
 
 #[tokio::test]

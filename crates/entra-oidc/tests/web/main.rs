@@ -7,6 +7,7 @@
     reason = "what a test cannot do fails it"
 )]
 
+mod bearer;
 mod callback;
 mod login;
 mod logout;

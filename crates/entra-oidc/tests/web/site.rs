@@ -1,7 +1,6 @@
 //! A product in axum, and a browser that keeps its cookies as browsers do.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +8,6 @@ use axum::body::Body;
 use axum::extract::FromRef;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use entra_core::MemorySessionIndex;
 use entra_emulator::Redirect;
 use entra_oidc::{
     Challenge, EntraLogin, LoginOptions, MaybeSignedIn, Session, SessionName, Sessions, SignedIn,
@@ -120,10 +118,7 @@ impl Site {
 /// Sessions and their index on the clock of the tenant.
 pub(crate) fn sessions(stage: &Stage) -> Sessions {
     let clock = stage.emulator.clock();
-    let index = MemorySessionIndex::new().with_clock(clock.clone());
-    Sessions::in_memory()
-        .with_index(Arc::new(index))
-        .with_clock(clock)
+    Sessions::in_memory().with_clock(clock)
 }
 
 fn product(login: WebLogin) -> Router {
@@ -304,7 +299,7 @@ impl Answer {
     /// frame, kept by nobody.
     pub(crate) fn is_failure(&self, status: u16) {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
-        assert!(self.body.contains("Sign-in did not work"));
+        assert!(self.body.contains(" did not work</h1>"));
         assert!(self.body.contains("Reference: "));
         self.is_safe_page();
     }
