@@ -1,6 +1,10 @@
 //! An ID token of Entra with its fifteen steps; against the least that this takes: base64, the
 //! signature, and the claims read into a borrowing type.
 //!
+//! Seven eighths of the floor are the signature. What comes on top is the walk over header and payload
+//! that refuses names which stand twice, and nine allocations: the payload, the signature, what is
+//! kept of header and registered claims, and the user's key.
+//!
 //! Goals: at most 1.07 times the floor, at most 9 allocations, and the same time among 1,000 keys as
 //! among 8.
 
