@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("error: {}", entra_examples::explained(&*error));
             ExitCode::from(2)
         }
     }

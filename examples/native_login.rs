@@ -5,11 +5,13 @@
 use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
 use entra_core::{Cloud, HttpsClient, KeyRing, MovableClock, Pipeline, SealingKey, Tenant};
 use entra_emulator::{Emulator, Seed};
+use entra_examples::{at, explained};
 use entra_oidc::{Authority, Begin, EntraLogin, LoginOptions, RedirectUri};
 use url::{Position, Url};
 
@@ -26,8 +28,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    entra_examples::exit(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     // The listener waits for a browser, so time has to pass.
     let local = Emulator::new(Seed::default()).with_clock(Arc::new(MovableClock::ticking()));
     let login = match (arguments.tenant.clone(), &arguments.client_id) {
@@ -51,7 +56,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("open {}", native.url());
     let browser = arguments.tenant.is_none().then(|| {
         let url = native.url().clone();
-        tokio::task::spawn_blocking(move || browse(&local, &url).map_err(|error| error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            browse(&local, &url).map_err(|error| explained(&*error))
+        })
     });
     // Ten minutes at the most; dropping it gives up.
     let done = native.wait().await?;
@@ -72,10 +79,12 @@ async fn connect(
     client_id: &str,
     pipeline: Pipeline,
 ) -> Result<EntraLogin, Box<dyn Error>> {
-    let authority = Authority::single_tenant(cloud, tenant)?;
+    let place = format!("--tenant {tenant}");
+    let authority = Authority::single_tenant(cloud, tenant).map_err(at(place))?;
     // What is sealed never leaves this process, so neither does the key.
     let keys = KeyRing::new(SealingKey::generate());
-    let options = LoginOptions::new(authority, client_id, RedirectUri::loopback(), keys)?;
+    let options = LoginOptions::new(authority, client_id, RedirectUri::loopback(), keys)
+        .map_err(at(format!("--client-id {client_id}")))?;
     Ok(EntraLogin::connect(options, pipeline).await?)
 }
 

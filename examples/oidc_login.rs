@@ -7,6 +7,8 @@
 mod local_tenant;
 #[path = "web/provider.rs"]
 mod provider;
+#[path = "web/registration.rs"]
+mod registration;
 #[path = "web/serve.rs"]
 mod serve;
 
@@ -14,6 +16,7 @@ use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,8 +25,10 @@ use axum::response::{Html, IntoResponse, Json};
 use axum::routing::{get, post};
 use clap::{Parser, ValueEnum};
 use entra_core::{Groups, MemorySessionIndex};
+use entra_examples::at;
 use entra_oidc::{
-    Challenge, EntraLogin, MaybeSignedIn, RedirectUri, Sessions, SignedIn, User, WebLogin,
+    Challenge, EntraLogin, LoginOptions, MaybeSignedIn, RedirectUri, Sessions, SignedIn, User,
+    WebLogin,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -36,8 +41,8 @@ use tokio::net::TcpListener;
 /// login. `GET /me` answers with JSON: `signed_in`, `key`, `name`, `roles`, `groups` (null where
 /// they are not known), `auth_contexts`; with 401 and `signed_in: false` for everybody else.
 /// `POST /renew` asks the provider whether the user may still sign in, and answers like `/me`
-/// (with `--scope offline_access`). `POST /logout` signs out. What comes back to the redirect URI and is refused is answered with a
-/// page of status 4xx, and makes no session.
+/// (with `--scope offline_access`). `POST /logout` signs out. What comes back to the redirect URI
+/// and is refused is answered with a page of status 4xx, and makes no session. Ctrl-C ends it.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 pub struct Arguments {
@@ -89,13 +94,24 @@ enum ResponseMode {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let arguments = Arguments::parse();
-    let listener = TcpListener::bind(arguments.listen).await?;
+    entra_examples::exit(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    if arguments.response_mode == ResponseMode::FormPost && arguments.tls_cert.is_none() {
+        return Err("--response-mode form_post needs https: give --tls-cert and --tls-key".into());
+    }
+    // Before anything is made that has to be removed.
+    let end = serve::end()?;
+    let place = format!("--listen {}", arguments.listen);
+    let listener = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(at(place))?;
     let tls = match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => Some(serve::tls(certificate, key)?),
         _ => None,
@@ -104,9 +120,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("{scheme}://localhost:{}", listener.local_addr()?.port());
     let redirect_uri = RedirectUri::web(&format!("{url}/signin-oidc"))?;
 
-    let login = match &arguments.issuer {
-        Some(issuer) => provider::login(&arguments, issuer, &redirect_uri).await?,
-        None => local_tenant::login(&url, &redirect_uri).await?,
+    let (login, folder) = match &arguments.issuer {
+        Some(issuer) => {
+            let login = provider::login(&arguments, issuer, &redirect_uri).await?;
+            (login, None)
+        }
+        None => {
+            let (login, folder) = local_tenant::login(&arguments, &url, &redirect_uri).await?;
+            (login, Some(folder))
+        }
     };
     let web = web(login)?;
     let profile = &entra_oidc::ProfileName::default();
@@ -116,7 +138,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "logout_url": web.front_channel_url(profile),
     });
     writeln!(std::io::stdout(), "{line}")?;
-    serve::run(listener, tls, app(web)).await
+    serve::run(listener, tls, app(web), end).await?;
+    if let Some(folder) = folder {
+        folder.close()?;
+    }
+    Ok(())
+}
+
+/// What the arguments ask for at any provider.
+fn asked_for(
+    options: LoginOptions,
+    arguments: &Arguments,
+    redirect_uri: &RedirectUri,
+) -> Result<LoginOptions, entra_oidc::OptionsError> {
+    let options = options
+        .with_post_logout_redirect_uri(redirect_uri)
+        .with_scopes(arguments.scope.iter().cloned());
+    match arguments.response_mode {
+        ResponseMode::Query => Ok(options),
+        ResponseMode::FormPost => options.with_form_post(),
+    }
 }
 
 /// Sessions of this process. They keep the ID token, as a hint for the sign-out.

@@ -1,6 +1,7 @@
 //! An API that users' programs call with access tokens of Entra: who calls, and what they may.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,14 +19,18 @@ use tower::ServiceExt as _;
 /// Calls an API in a local tenant: as a user, as nobody, and with tokens that are not for it.
 #[derive(Parser)]
 struct Arguments {
-    /// The scope that the API asks for.
+    /// The scope that the API asks for. Users' tokens have access_as_user, so with another one
+    /// everybody is refused.
     #[arg(long, default_value = "access_as_user")]
     scope: String,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { scope } = Arguments::parse();
+async fn main() -> ExitCode {
+    entra_examples::exit(run(Arguments::parse()).await)
+}
+
+async fn run(Arguments { scope }: Arguments) -> Result<(), Box<dyn Error>> {
     let tenant = Emulator::new(Seed::default());
     let pipeline = Pipeline::new(tenant.clone()).with_clock(tenant.clock());
     // Whose tokens, and for whom: without either there is no validator.

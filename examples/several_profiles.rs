@@ -2,23 +2,24 @@
 
 #[path = "web/browser.rs"]
 mod browser;
+#[path = "web/registration.rs"]
+mod registration;
 
 use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use bytes::Bytes;
 use clap::Parser;
-use entra_core::{
-    Call, ClientCredential, ClientSecret, ConfidentialClient, KeyRing, Pipeline, SealingKey,
-    Tenant, TokenRequest,
-};
+use entra_core::{ClientCredential, ClientSecret, KeyRing, Pipeline, SealingKey, Tenant};
 use entra_emulator::{Emulator, Seed};
+use entra_examples::at;
 use entra_oidc::{
     Authority, EntraLogin, LoginOptions, Profile, ProfileName, Profiles, Sessions, SignedIn,
     WebLogin,
 };
-use serde_json::json;
+use url::Url;
 
 use browser::Browser;
 
@@ -26,23 +27,34 @@ use browser::Browser;
 /// domain of the user name, and stands in the path of the redirect URI.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the product is, with what the paths of its login begin with.
+    /// Where the product is, with what the paths of its login begin with: a URL by https, or by
+    /// http at localhost.
     #[arg(long, default_value = "https://pw.example.com/auth")]
     base: String,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { base } = Arguments::parse();
+async fn main() -> ExitCode {
+    entra_examples::exit(run(Arguments::parse()).await)
+}
+
+async fn run(Arguments { base }: Arguments) -> Result<(), Box<dyn Error>> {
+    let login_path = login_path(&base).map_err(at(format!("--base {base}")))?;
     // Pending logins of all profiles are sealed with the same keys.
     let keys = KeyRing::new(SealingKey::generate());
     let customers = ["contoso", "fabrikam"].map(|name| {
-        let tenant = Emulator::new(Seed::new().with_name(name));
+        let tenant = Emulator::new(
+            Seed::new()
+                .with_name(name)
+                .with_replication_delay(Duration::ZERO),
+        );
         (name, tenant)
     });
     let profiles = Profiles::new();
     for (name, tenant) in &customers {
-        let login = connect(&base, name, tenant, &keys).await?;
+        let login = connect(&base, name, tenant, &keys)
+            .await
+            .map_err(at(format!("--base {base}, profile {name}")))?;
         profiles.put(Profile::new(login).with_domains([domain_of(tenant)]))?;
     }
 
@@ -54,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (name, tenant) in &customers {
         println!("{name}");
         let user = &tenant.users()[0].user_principal_name;
-        let login = format!("/auth/login?login_hint={user}");
+        let login = format!("{login_path}?login_hint={user}");
         let mut browser = Browser::new(product.clone());
         println!("  -> {}", browser.open(&login, tenant, user).await?);
     }
@@ -80,7 +92,7 @@ async fn connect(
 ) -> Result<EntraLogin, Box<dyn Error>> {
     let profile = ProfileName::new(name)?;
     let redirect_uri = WebLogin::redirect_uri(base, &profile)?;
-    register(tenant, redirect_uri.as_str()).await?;
+    registration::register(tenant, redirect_uri.as_str()).await?;
 
     let app = tenant.web_app();
     let authority = Authority::single_tenant(tenant.cloud(), Tenant::parse(&tenant.tenant_id())?)?;
@@ -92,33 +104,13 @@ async fn connect(
     Ok(EntraLogin::connect(options, pipeline).await?)
 }
 
-async fn register(tenant: &Emulator, redirect_uri: &str) -> Result<(), Box<dyn Error>> {
-    let setup = tenant.setup_app();
-    let authority = entra_core::Authority::new(tenant.cloud(), Tenant::parse(&tenant.tenant_id())?);
-    let secret = ClientCredential::secret(ClientSecret::try_from(&setup.client_secret)?);
-    let pipeline = Pipeline::new(tenant.clone()).with_clock(tenant.clock());
-    let client = ConfidentialClient::new(
-        authority,
-        setup.client_id.parse()?,
-        secret,
-        pipeline.clone(),
-    )?;
-    let body = json!({"web": {"redirectUris": [redirect_uri]}}).to_string();
-    let url = format!(
-        "{}v1.0/applications/{}",
-        tenant.cloud().graph_url(),
-        tenant.web_app().object_id
-    );
-    let request = http::Request::patch(url)
-        .header("content-type", "application/json")
-        .body(Bytes::from(body))?;
-    let scope = TokenRequest::new([tenant.cloud().graph_scope()]);
-    let call = Call::new("PATCH /applications/{id}", request)
-        .with_credential(std::sync::Arc::new(client), scope);
-    pipeline.send(call).await?;
-    // Until every replica of the directory has seen it.
-    tenant.advance(std::time::Duration::from_secs(120));
-    Ok(())
+/// Where a login begins in this product.
+fn login_path(base: &str) -> Result<String, Box<dyn Error>> {
+    let url = Url::parse(base)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("paths are added to it, so it has neither query nor fragment".into());
+    }
+    Ok(format!("{}/login", url.path().trim_end_matches('/')))
 }
 
 /// The domain in the names of a tenant's users.

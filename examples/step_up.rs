@@ -5,6 +5,7 @@
 mod browser;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,21 +18,28 @@ use entra_oidc::{
 };
 
 use browser::Browser;
+use entra_examples::at;
 
 /// Shows a page, and one that asks for an authentication context, in a local tenant.
 #[derive(Parser)]
 struct Arguments {
-    /// The authentication context that the payroll asks for.
+    /// The authentication context that the payroll asks for, c1 to c99.
     #[arg(long, default_value = "c1")]
     context: String,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { context } = Arguments::parse();
+async fn main() -> ExitCode {
+    entra_examples::exit(run(Arguments::parse()).await)
+}
+
+async fn run(Arguments { context }: Arguments) -> Result<(), Box<dyn Error>> {
     let tenant = Emulator::new(Seed::default());
     // In Entra: a Conditional Access policy that is assigned to the context.
-    tenant.authentication_context(&context)?.require_mfa();
+    tenant
+        .authentication_context(&context)
+        .map_err(at("--context"))?
+        .require_mfa();
     let login = WebLogin::new(
         login(&tenant).await?,
         Sessions::in_memory().with_clock(tenant.clock()),

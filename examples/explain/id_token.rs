@@ -1,8 +1,10 @@
 //! Why an ID token is accepted or refused.
 
 use std::io::Read as _;
+use std::path::Path;
 
 use entra_core::{Clock as _, Cloud, JwkSet, SystemClock, TenantId, error_chain};
+use entra_examples::at;
 use entra_oidc::{
     Authority, Error, ExpectedLogin, ExpectedNonce, IdTokenRefusal, IdTokenRules, IdTokenValidator,
     Stage, VerifiedIdToken,
@@ -58,16 +60,16 @@ struct BatchQuestion {
 pub(crate) async fn explain(question: &Question) -> Result<bool, Failure> {
     let token = read_token(question.token.as_deref())?;
     let now = match &question.now {
-        Some(text) => OffsetDateTime::parse(text, &Rfc3339)?,
+        Some(text) => OffsetDateTime::parse(text, &Rfc3339).map_err(at("--now"))?,
         None => SystemClock.now(),
     };
     let tenants = (!question.tenant.is_empty()).then_some(question.tenant.as_slice());
-    let validator = validator(
-        &question.issuer,
-        tenants,
-        &question.client_id,
-        &std::fs::read(&question.jwks)?,
-    )?;
+    let authority = authority(&question.issuer, tenants).map_err(at("--issuer, --tenant"))?;
+    let keys =
+        read_keys(&question.jwks).map_err(at(format!("--jwks {}", question.jwks.display())))?;
+    let rules = IdTokenRules::new();
+    let validator = IdTokenValidator::with_keys(&authority, &question.client_id, keys, rules)
+        .map_err(at("--client-id"))?;
     let nonce = question.nonce.as_deref();
     let nonce = nonce.map_or(ExpectedNonce::NotCheckedOnRefresh, ExpectedNonce::Is);
     let mut expected = ExpectedLogin::new(nonce);
@@ -87,13 +89,10 @@ pub(crate) async fn explain(question: &Question) -> Result<bool, Failure> {
 
 pub(crate) async fn answer(question: Value) -> Result<Value, Failure> {
     let question: BatchQuestion = serde_json::from_value(question)?;
-    let keys = serde_json::to_vec(&question.jwks)?;
-    let validator = validator(
-        &question.issuer,
-        question.tenants.as_deref(),
-        &question.client_id,
-        &keys,
-    )?;
+    let keys = JwkSet::parse(&serde_json::to_vec(&question.jwks)?)?;
+    let authority = authority(&question.issuer, question.tenants.as_deref())?;
+    let rules = IdTokenRules::new();
+    let validator = IdTokenValidator::with_keys(&authority, &question.client_id, keys, rules)?;
     let expected = ExpectedLogin::new(ExpectedNonce::Is(&question.nonce));
     let now = OffsetDateTime::from_unix_timestamp(question.now)?;
     match validator.validate(&question.token, &expected, now).await {
@@ -106,20 +105,6 @@ pub(crate) async fn answer(question: Value) -> Result<Value, Failure> {
         })),
         Err(error) => Err(error_chain(&error).into()),
     }
-}
-
-fn validator(
-    issuer: &str,
-    tenants: Option<&[String]>,
-    client_id: &str,
-    keys: &[u8],
-) -> Result<IdTokenValidator, Failure> {
-    let authority = authority(issuer, tenants)?;
-    let keys = JwkSet::parse(keys)?;
-    let rules = IdTokenRules::new();
-    Ok(IdTokenValidator::with_keys(
-        &authority, client_id, keys, rules,
-    )?)
 }
 
 /// The authority of an issuer: a cloud's, with one tenant or a placeholder in it, or another
@@ -153,9 +138,13 @@ fn authority(issuer: &str, tenants: Option<&[String]>) -> Result<Authority, Fail
     }
 }
 
+fn read_keys(path: &Path) -> Result<JwkSet, Failure> {
+    Ok(JwkSet::parse(&std::fs::read(path)?)?)
+}
+
 fn read_token(path: Option<&str>) -> Result<String, Failure> {
     match path {
-        Some(path) if path != "-" => Ok(std::fs::read_to_string(path)?),
+        Some(path) if path != "-" => std::fs::read_to_string(path).map_err(at(path)),
         _ => {
             let mut token = String::new();
             std::io::stdin().read_to_string(&mut token)?;

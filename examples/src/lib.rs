@@ -1,4 +1,99 @@
-//! The programs are the examples of this package: `cargo run --example link`.
+//! The programs are the examples of this package: `cargo run --example link`. What they share is
+//! how they end.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use entra_core::error_chain;
+
+/// Ends a program: with status 0, or with status 1 and what went wrong on standard error.
+pub fn exit(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", explained(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes, and with what an administrator can do about it where that is known.
+pub fn explained(error: &(dyn Error + 'static)) -> String {
+    let text = error_chain(error);
+    let mut causes = std::iter::successors(Some(error), |error| (**error).source());
+    match causes.find_map(admin_hint) {
+        Some(hint) if !text.contains(&hint) => format!("{text}. {hint}"),
+        _ => text,
+    }
+}
+
+/// Says in which argument or file an error is: `.map_err(at("--issuer"))`.
+pub fn at<E: Into<Box<dyn Error>>>(place: impl Into<String>) -> impl FnOnce(E) -> Box<dyn Error> {
+    let place = place.into();
+    |error| {
+        Box::new(At {
+            place,
+            error: error.into(),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct At {
+    place: String,
+    error: Box<dyn Error>,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl Error for At {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
+    }
+}
+
+fn admin_hint(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<entra_oidc::Error>() {
+        return Some(error.admin_hint());
+    }
+    let error = error.downcast_ref::<entra_core::Error>();
+    error.map(entra_core::Error::admin_hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_argument_and_its_cause() {
+        let error = "x".parse::<u8>().map_err(at("--number x")).unwrap_err();
+        assert_eq!(
+            explained(&*error),
+            "--number x: invalid digit found in string"
+        );
+    }
+
+    #[test]
+    fn an_error_of_a_login_comes_with_its_hint() {
+        let error = at("the login")(entra_oidc::Error::NoRefreshToken);
+        assert_eq!(
+            explained(&*error),
+            "the login: the login has no refresh token. Have the product ask for the scope \
+             offline_access."
+        );
+    }
+
+    #[test]
+    fn a_hint_that_is_the_error_itself_is_not_told_twice() {
+        let error = entra_oidc::Error::Options(entra_oidc::OptionsError::NoTenant);
+        assert_eq!(explained(&error), "no tenant is allowed");
+    }
+}
 
 /// The quick start of the project's front page compiles.
 #[cfg(doctest)]

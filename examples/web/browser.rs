@@ -25,7 +25,7 @@ impl Browser {
     }
 
     /// Opens a page as this user, by way of the tenant where the product asks for that. Returns
-    /// what the page says in the end.
+    /// what the page says in the end; a page that says no is an error.
     pub async fn open(
         &mut self,
         page: &str,
@@ -34,10 +34,16 @@ impl Browser {
     ) -> Result<String, Box<dyn Error>> {
         let mut path = page.to_owned();
         for _ in 0..MOST_STEPS {
-            println!("  GET {}", path.split('?').next().unwrap_or_default());
+            // A query may have a code in it, which is nobody else's business.
+            let shown = path.split('?').next().unwrap_or_default().to_owned();
+            println!("  GET {shown}");
             let response = self.get(&path).await?;
             let Some(location) = response.headers().get(LOCATION) else {
+                let status = response.status();
                 let body = to_bytes(response.into_body(), 1 << 20).await?;
+                if !status.is_success() {
+                    return Err(format!("the product answers {shown} with {status}").into());
+                }
                 return Ok(String::from_utf8(body.to_vec())?);
             };
             let location = location.to_str()?;

@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use entra_core::{
     ClientCredential, ClientSecret, Clock as _, KeyRing, MovableClock, Pipeline, SealingKey,
@@ -14,20 +15,29 @@ use entra_core::{
 };
 use entra_emulator::{CertificateFolder, Emulator, Seed, Server};
 use entra_oidc::{Authority, EntraLogin, LoginOptions, RedirectUri};
+use tempfile::TempDir;
 
+use crate::{Arguments, asked_for, registration};
+
+/// The login, and the folder of the tenant's certificate, which is gone when it is dropped.
 pub async fn login(
+    arguments: &Arguments,
     product: &str,
     redirect_uri: &RedirectUri,
-) -> Result<EntraLogin, Box<dyn Error>> {
-    let folder = std::env::temp_dir().join("entra-oidc-login");
-    let certificates = CertificateFolder::open(&folder, SystemClock.now())?;
+) -> Result<(EntraLogin, TempDir), Box<dyn Error>> {
+    // For this user alone, and with a name that nobody can make first.
+    let folder = tempfile::Builder::new()
+        .prefix("entra-oidc-login-")
+        .tempdir()?;
+    let certificates = CertificateFolder::open(folder.path(), SystemClock.now())?;
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let origin = format!("https://localhost:{}", server.local_addr()?.port());
-    let tenant = Emulator::new(Seed::default())
+    let tenant = Emulator::new(Seed::default().with_replication_delay(Duration::ZERO))
         .with_clock(Arc::new(MovableClock::ticking()))
         .with_origin(&origin)?;
 
-    let options = options(&tenant, redirect_uri)?;
+    registration::register(&tenant, redirect_uri.as_str()).await?;
+    let options = asked_for(options(&tenant, redirect_uri)?, arguments, redirect_uri)?;
     let login = EntraLogin::connect(options, Pipeline::new(tenant.clone())).await?;
     let user = &tenant.users()[0];
     eprintln!(
@@ -43,7 +53,7 @@ pub async fn login(
             eprintln!("the tenant ended: {}", entra_core::error_chain(&error));
         }
     });
-    Ok(login)
+    Ok((login, folder))
 }
 
 /// The web application of the tenant.
@@ -54,7 +64,6 @@ fn options(tenant: &Emulator, redirect_uri: &RedirectUri) -> Result<LoginOptions
     let secret = ClientCredential::secret(ClientSecret::try_from(&app.client_secret)?);
     Ok(
         LoginOptions::new(authority, &app.client_id, redirect_uri.clone(), keys)?
-            .with_credential(secret)?
-            .with_post_logout_redirect_uri(redirect_uri),
+            .with_credential(secret)?,
     )
 }

@@ -1,15 +1,17 @@
 //! The provider that the arguments name.
 
 use std::error::Error;
+use std::path::Path;
 
 use entra_core::{
     ClientCredential, ClientSecret, Cloud, HttpsClient, HttpsClientOptions, KeyRing, Pipeline,
     SealingKey, Secret, Tenant,
 };
+use entra_examples::at;
 use entra_oidc::{Authority, EntraLogin, LoginOptions, RedirectUri};
 use url::Url;
 
-use crate::{Arguments, ResponseMode};
+use crate::{Arguments, asked_for};
 
 pub async fn login(
     arguments: &Arguments,
@@ -17,42 +19,35 @@ pub async fn login(
     redirect_uri: &RedirectUri,
 ) -> Result<EntraLogin, Box<dyn Error>> {
     let authority = if arguments.generic {
-        Authority::generic(issuer)?
+        Authority::generic(issuer).map_err(Into::into)
     } else {
-        entra(issuer)?
-    };
+        entra(issuer)
+    }
+    .map_err(at(format!("--issuer {issuer}")))?;
     let client_id = arguments.client_id.as_deref().unwrap_or_default();
     // A product has its key from its vault, and the same on each machine. Logins that are pending
     // when this program ends have to begin anew.
     let keys = KeyRing::new(SealingKey::generate());
-    let mut options = LoginOptions::new(authority, client_id, redirect_uri.clone(), keys)?
-        .with_post_logout_redirect_uri(redirect_uri)
-        .with_scopes(arguments.scope.iter().cloned());
+    let mut options = LoginOptions::new(authority, client_id, redirect_uri.clone(), keys)
+        .map_err(at(format!("--client-id {client_id}")))?;
     options = match (&arguments.client_secret, arguments.generic) {
         (Some(secret), true) => options.with_client_secret(Secret::new(secret))?,
         (Some(secret), false) => {
-            options.with_credential(ClientCredential::secret(ClientSecret::parse(secret)?))?
+            let secret = ClientSecret::parse(secret).map_err(at("--client-secret"))?;
+            options.with_credential(ClientCredential::secret(secret))?
         }
-        (None, _) => options,
+        (None, true) => options,
+        (None, false) => {
+            return Err("--client-secret is missing: Entra's web applications have one".into());
+        }
     };
-    if arguments.response_mode == ResponseMode::FormPost {
-        options = options.with_form_post()?;
-    }
-    let root_ca_pem = arguments
-        .ca
-        .as_ref()
-        .map(std::fs::read_to_string)
-        .transpose()?;
-    let http = HttpsClient::with_options(https_options(root_ca_pem))?;
+    let options = asked_for(options, arguments, redirect_uri)?;
+    let http = match &arguments.ca {
+        Some(path) => https_client(path).map_err(at(format!("--ca {}", path.display())))?,
+        None => HttpsClient::new()?,
+    };
     let login = EntraLogin::connect(options, Pipeline::new(http)).await;
-    login.map_err(|error| {
-        format!(
-            "{}. {}",
-            entra_core::error_chain(&error),
-            error.admin_hint()
-        )
-        .into()
-    })
+    login.map_err(at(format!("--issuer {issuer}")))
 }
 
 /// A tenant of one of Microsoft's clouds, of an External ID tenant, or of a cloud of one's own.
@@ -84,8 +79,9 @@ fn entra(issuer: &str) -> Result<Authority, Box<dyn Error>> {
     })
 }
 
-fn https_options(root_ca_pem: Option<String>) -> HttpsClientOptions {
+/// A client that trusts the certificate authorities of a file, too.
+fn https_client(ca: &Path) -> Result<HttpsClient, Box<dyn Error>> {
     let mut options = HttpsClientOptions::default();
-    options.root_ca_pem = root_ca_pem;
-    options
+    options.root_ca_pem = Some(std::fs::read_to_string(ca)?);
+    Ok(HttpsClient::with_options(options)?)
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::serve::Listener;
+use entra_examples::at;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,28 +23,66 @@ use tokio_rustls::server::TlsStream;
 
 /// The certificate and the key of this server.
 pub fn tls(certificate: &Path, key: &Path) -> Result<ServerConfig, Box<dyn Error>> {
-    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(key)?;
+    let in_certificate = || at(format!("--tls-cert {}", certificate.display()));
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .map_err(in_certificate())?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(in_certificate())?;
+    let in_key = at(format!("--tls-key {}", key.display()));
+    let key = PrivateKeyDer::from_pem_file(key).map_err(in_key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+        .with_single_cert(chain, key)
+        .map_err(at("--tls-cert and --tls-key"))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// Serves until the process ends.
+/// Serves until `end`.
 pub async fn run(
     listener: TcpListener,
     tls: Option<ServerConfig>,
     app: Router,
+    end: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn Error>> {
-    match tls {
-        Some(config) => axum::serve(TlsListener::start(listener, config)?, app).await?,
-        None => axum::serve(listener, app).await?,
+    let serving = async {
+        match tls {
+            Some(config) => axum::serve(TlsListener::start(listener, config)?, app).await,
+            None => axum::serve(listener, app).await,
+        }
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = end => Ok(()),
     }
-    Ok(())
+}
+
+/// Is there at SIGTERM or Ctrl-C, from this call on.
+#[cfg(unix)]
+pub fn end() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Is there at Ctrl-C.
+#[cfg(not(unix))]
+pub fn end() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nothing can be waited for; the program is ended from outside.
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 /// Each handshake is done by a task of its own: a browser opens connections ahead and says nothing
