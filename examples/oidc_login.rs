@@ -48,12 +48,12 @@ use tokio::net::TcpListener;
 pub struct Arguments {
     /// Where to listen; the product is at `localhost` and this port, and port 0 lets the system
     /// choose. The path of the redirect URI is /signin-oidc.
-    #[arg(long, default_value = "127.0.0.1:8400")]
+    #[arg(long, default_value = "127.0.0.1:8400", verbatim_doc_comment)]
     listen: SocketAddr,
     /// The issuer, for Entra https://login.microsoftonline.com/{tenant}/v2.0. Another host than
     /// those of Microsoft's clouds is taken as a cloud of your own, with Microsoft Graph at the
-    /// same address.
-    #[arg(long, requires = "client_id")]
+    /// same address. Without it the provider is a local tenant in this process.
+    #[arg(long, requires = "client_id", verbatim_doc_comment)]
     issuer: Option<String>,
     /// The application (client) id.
     #[arg(long, requires = "issuer")]
@@ -108,6 +108,13 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     }
     // Before anything is made that has to be removed.
     let end = serve::end()?;
+    tokio::select! {
+        served = serve(&arguments) => served,
+        () = end => Ok(()),
+    }
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let place = format!("--listen {}", arguments.listen);
     let listener = TcpListener::bind(arguments.listen)
         .await
@@ -120,13 +127,14 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let url = format!("{scheme}://localhost:{}", listener.local_addr()?.port());
     let redirect_uri = RedirectUri::web(&format!("{url}/signin-oidc"))?;
 
-    let (login, folder) = match &arguments.issuer {
+    // The folder is removed when this ends.
+    let (login, _folder) = match &arguments.issuer {
         Some(issuer) => {
-            let login = provider::login(&arguments, issuer, &redirect_uri).await?;
+            let login = provider::login(arguments, issuer, &redirect_uri).await?;
             (login, None)
         }
         None => {
-            let (login, folder) = local_tenant::login(&arguments, &url, &redirect_uri).await?;
+            let (login, folder) = local_tenant::login(arguments, &url, &redirect_uri).await?;
             (login, Some(folder))
         }
     };
@@ -138,11 +146,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         "logout_url": web.front_channel_url(profile),
     });
     writeln!(std::io::stdout(), "{line}")?;
-    serve::run(listener, tls, app(web), end).await?;
-    if let Some(folder) = folder {
-        folder.close()?;
-    }
-    Ok(())
+    serve::run(listener, tls, app(web)).await
 }
 
 /// What the arguments ask for at any provider.

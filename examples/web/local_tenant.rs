@@ -25,10 +25,7 @@ pub async fn login(
     product: &str,
     redirect_uri: &RedirectUri,
 ) -> Result<(EntraLogin, TempDir), Box<dyn Error>> {
-    // For this user alone, and with a name that nobody can make first.
-    let folder = tempfile::Builder::new()
-        .prefix("entra-oidc-login-")
-        .tempdir()?;
+    let folder = private_folder()?;
     let certificates = CertificateFolder::open(folder.path(), SystemClock.now())?;
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let origin = format!("https://localhost:{}", server.local_addr()?.port());
@@ -54,6 +51,15 @@ pub async fn login(
         }
     });
     Ok((login, folder))
+}
+
+/// A folder for this user alone, with a name that nobody can make first.
+fn private_folder() -> std::io::Result<TempDir> {
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("entra-oidc-login-");
+    #[cfg(unix)]
+    folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    folder.tempdir()
 }
 
 /// The web application of the tenant.

@@ -40,23 +40,17 @@ pub fn tls(certificate: &Path, key: &Path) -> Result<ServerConfig, Box<dyn Error
     Ok(config)
 }
 
-/// Serves until `end`.
+/// Serves until it is dropped.
 pub async fn run(
     listener: TcpListener,
     tls: Option<ServerConfig>,
     app: Router,
-    end: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn Error>> {
-    let serving = async {
-        match tls {
-            Some(config) => axum::serve(TlsListener::start(listener, config)?, app).await,
-            None => axum::serve(listener, app).await,
-        }
-    };
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = end => Ok(()),
+    match tls {
+        Some(config) => axum::serve(TlsListener::start(listener, config)?, app).await?,
+        None => axum::serve(listener, app).await?,
     }
+    Ok(())
 }
 
 /// Is there at SIGTERM or Ctrl-C, from this call on.
