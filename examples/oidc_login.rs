@@ -17,14 +17,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Json};
 use axum::routing::{get, post};
 use clap::{Parser, ValueEnum};
-use entra_core::{Groups, MemorySessionIndex};
+use entra_core::Groups;
 use entra_examples::at;
 use entra_oidc::{
     Challenge, EntraLogin, LoginOptions, MaybeSignedIn, RedirectUri, Sessions, SignedIn, User,
@@ -166,9 +165,7 @@ fn asked_for(
 
 /// Sessions of this process. They keep the ID token, as a hint for the sign-out.
 fn web(login: EntraLogin) -> Result<WebLogin, entra_oidc::OptionsError> {
-    let sessions = Sessions::in_memory()
-        .with_index(Arc::new(MemorySessionIndex::new()))
-        .keeping_tokens();
+    let sessions = Sessions::in_memory().keeping_tokens();
     WebLogin::new(login, sessions)
 }
 

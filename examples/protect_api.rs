@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{FromRef, State};
+use axum::http::Request;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, Request};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use clap::Parser;
 use entra_core::{Pipeline, PublicClient, Tenant, TokenRequest, UserSession};
 use entra_emulator::{Emulator, Seed};
-use entra_oidc::{ApiRefusal, ApiValidator, Authority};
+use entra_oidc::{ApiCaller, ApiRefusal, ApiValidator, Authority};
 use tower::ServiceExt as _;
 
 /// Calls an API in a local tenant: as a user, as nobody, and with tokens that are not for it.
@@ -75,29 +75,16 @@ struct Api {
     scope: String,
 }
 
-async fn files(State(api): State<Api>, headers: HeaderMap) -> Result<String, Refused> {
-    let caller = api.validator.validate(&headers).await?;
+impl FromRef<Api> for ApiValidator {
+    fn from_ref(api: &Api) -> Self {
+        api.validator.clone()
+    }
+}
+
+/// Whoever has no good token does not get here.
+async fn files(caller: ApiCaller, State(api): State<Api>) -> Result<String, ApiRefusal> {
     caller.require_scope(&api.scope)?;
     Ok(format!("the files of {}", caller.key()))
-}
-
-/// The answer to a caller who is refused (RFC 6750 3).
-struct Refused(ApiRefusal);
-
-impl From<ApiRefusal> for Refused {
-    fn from(refusal: ApiRefusal) -> Self {
-        Self(refusal)
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let mut response = self.0.http_status().into_response();
-        if let Some(challenge) = self.0.www_authenticate() {
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
 }
 
 /// The user signs in to the program, which has no secret.
