@@ -48,7 +48,8 @@
 //! | Attack | Here | Test |
 //! |---|---|---|
 //! | nOAuth: an address in a token takes an account over | The key is tenant and object; an account of the same name is linked by consent alone; there is no `email()` | `account::an_account_of_the_same_name_is_never_taken_without_consent`, `user::only_what_entra_says_of_the_domain_verifies_an_address` |
-//! | One constant `sub` for every user (Azure AD B2C) | Refused | `id_token_login::a_token_that_does_not_name_one_user_is_refused` |
+//! | One constant `sub` for every user (Azure AD B2C) | Refused, and at an authority of B2C the user is known by `oid` | `id_token_login::a_token_that_does_not_name_one_user_is_refused`, `generic::a_user_of_azure_ad_b2c_is_known_by_issuer_and_object` |
+//! | A token of another policy of Azure AD B2C, which asks for less | `tfp`, or else `acr`, is the policy of the connection | `generic::a_token_of_another_policy_of_azure_ad_b2c_is_refused` |
 //! | Another user comes back from a step-up or a renewal | The key has to be the same | `step_up::another_user_who_comes_back_from_a_step_up_is_refused`, `web::step_up::another_user_who_comes_back_changes_nothing`, `rp_conformance::refresh::oidcc_client_test_refresh_token_invalid_sub` |
 //! | Session fixation | A new id at each login and renewal, and the old session ends | `web::session::a_login_never_takes_over_the_id_that_the_browser_had` |
 //! | A cookie of a neighbouring host, or of plain http | `__Host-`; without https another name, which https never reads | `web::login::over_plain_http_the_cookie_has_another_name_which_https_never_reads` |
