@@ -23,8 +23,8 @@ pub fn explained(error: &(dyn Error + 'static)) -> String {
     let text = error_chain(error);
     let mut causes = std::iter::successors(Some(error), |error| (**error).source());
     match causes.find_map(admin_hint) {
-        Some(hint) if !text.contains(&hint) => format!("{text}. {hint}"),
-        _ => text,
+        Some(hint) => format!("{text}. {hint}"),
+        None => text,
     }
 }
 
@@ -61,6 +61,9 @@ fn admin_hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<entra_oidc::Error>() {
         return Some(error.admin_hint());
     }
+    if let Some(error) = error.downcast_ref::<entra_oidc::OptionsError>() {
+        return Some(error.admin_hint().to_owned());
+    }
     let error = error.downcast_ref::<entra_core::Error>();
     error.map(entra_core::Error::admin_hint)
 }
@@ -89,9 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_that_is_the_error_itself_is_not_told_twice() {
-        let error = entra_oidc::Error::Options(entra_oidc::OptionsError::NoTenant);
-        assert_eq!(explained(&error), "no tenant is allowed");
+    fn settings_that_cannot_be_come_with_their_hint() {
+        let error = at("--issuer")(entra_oidc::OptionsError::NotOneTenant);
+        assert_eq!(
+            explained(&*error),
+            "--issuer: one tenant is expected, not common, organizations or consumers. Give the \
+             tenant's id or one of its domains."
+        );
     }
 }
 
