@@ -150,8 +150,9 @@ impl Clock for MovableClock {
     }
 }
 
-/// Does work in the background until the host ends it.
-pub(crate) async fn work_until(
+/// Does work in the background until the host ends it: what a `run(shutdown)` of this crate and its
+/// siblings is made of.
+pub async fn work_until(
     shutdown: impl Future<Output = ()> + Send,
     work: impl Future<Output = ()> + Send,
 ) {

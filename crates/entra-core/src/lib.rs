@@ -174,7 +174,7 @@ pub use azure_cli::{AzureCli, AzureCliError};
 pub use cache_metrics::CacheMetrics;
 pub use certificate::{Certificate, CertificateError};
 pub use client_credential::{ClientAssertion, ClientCredential, ClientSecret, ClientSecretError};
-pub use clock::{Clock, MovableClock, SystemClock};
+pub use clock::{Clock, MovableClock, SystemClock, work_until};
 pub use cloud::{Cloud, CloudError, is_secure_url};
 pub use cloud_detection::{
     CloudDetection, DetectionError, HostFailure, TenantLocation, detect_cloud, detect_cloud_among,

@@ -233,6 +233,15 @@ fn empty(response: http::Response<()>) -> Response {
     response
 }
 
+fn with_cookies(mut response: Response, cookies: &[http::HeaderValue]) -> Response {
+    for cookie in cookies {
+        response
+            .headers_mut()
+            .append(http::header::SET_COOKIE, cookie.clone());
+    }
+    response
+}
+
 impl fmt::Debug for WebLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebLogin")

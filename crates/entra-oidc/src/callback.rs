@@ -146,7 +146,7 @@ fn answer(
     match *method {
         Method::GET => Answer::read(ResponseMode::Query, query),
         Method::POST => {
-            if !is_form(headers) {
+            if !is_of_type(headers, FORM) {
                 return Err(CallbackRefusal::Malformed("no form"));
             }
             let form = Answer::read(ResponseMode::FormPost, body)?;
@@ -161,12 +161,13 @@ fn answer(
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+/// Whether a body is of this media type, whatever its parameters are (RFC 9110 8.3.1).
+pub(crate) fn is_of_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|text| text.to_str().ok());
     let essence = content_type.and_then(|text| text.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -2,20 +2,18 @@
 //! section 4) and its keys.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use entra_core::{Call, Jwks, Pipeline};
+use entra_core::{Call, Jwks, Pipeline, work_until};
 use serde::Deserialize;
 use url::Url;
 
 use crate::issuer::IssuerRule;
+use crate::provider_error::tidy;
 use crate::{Authority, DiscoveryError, Error};
 
 /// A provider whose configuration was read and checked. A clone is cheap and shares it.
@@ -114,13 +112,7 @@ impl Provider {
 
     /// Renews keys and configuration ahead of every caller until `shutdown` ends.
     pub(crate) async fn refresh_until(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = pin!(shutdown);
-        let mut work = pin!(self.refresh_for_ever());
-        poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.refresh_for_ever()).await;
     }
 
     async fn refresh_for_ever(&self) {
@@ -260,7 +252,7 @@ fn due(pipeline: &Pipeline, wait: Duration) -> u64 {
 
 /// What a stranger wrote, short enough for a log.
 pub(crate) fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
+    tidy(text, 200)
 }
 
 /// Entra's has two kilobytes.

@@ -124,7 +124,8 @@ impl fmt::Display for ProviderError {
 
 impl std::error::Error for ProviderError {}
 
-fn tidy(text: &str, limit: usize) -> String {
+/// What a stranger wrote, cut off and without control characters.
+pub(crate) fn tidy(text: &str, limit: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .take(limit)

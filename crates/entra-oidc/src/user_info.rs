@@ -4,12 +4,13 @@ use std::fmt;
 
 use bytes::Bytes;
 use entra_core::{Call, Secret};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION};
 use http::{HeaderValue, Request};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use crate::callback::is_of_type;
 use crate::{EntraLogin, Error, Tokens, User};
 
 impl EntraLogin {
@@ -33,10 +34,7 @@ impl EntraLogin {
         let response = self.0.provider.pipeline().send(call).await;
         let response = response.map_err(Error::Token)?;
         // A signed answer (`application/jwt`) has to be asked for at registration.
-        let content_type = response.headers().get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|text| text.to_str().ok());
-        let essence = content_type.and_then(|text| text.split(';').next());
-        if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        if !is_of_type(response.headers(), "application/json") {
             return Err(UserInfoRefusal::NotJson.into());
         }
         Ok(UserInfo::read(response.body(), user.subject())?)

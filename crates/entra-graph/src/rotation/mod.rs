@@ -18,14 +18,11 @@ pub use record_document::RecordError;
 pub use vault::{CredentialVault, Kept, MemoryVault, VaultError, VaultSource};
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use async_trait::async_trait;
 use entra_core::{
-    CertificateOptions, ConfidentialClient, CredentialKind, Finding, Probe, error_chain,
+    CertificateOptions, ConfidentialClient, CredentialKind, Finding, Probe, error_chain, work_until,
 };
 use time::{Duration, OffsetDateTime};
 use tokio::sync::Mutex;
@@ -164,13 +161,7 @@ impl Rotation {
     /// After a failure it looks again a minute later, then after twice the time, or when the
     /// service asked to be asked again, up to six hours.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
-        let mut shutdown = pin!(shutdown);
-        let mut work = Box::pin(self.run_for_ever());
-        poll_fn(|context| match shutdown.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => work.as_mut().poll(context),
-        })
-        .await;
+        work_until(shutdown, self.run_for_ever()).await;
     }
 
     /// Looks once, and does what is due: for a host with a scheduler of its own.

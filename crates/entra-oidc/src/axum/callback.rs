@@ -3,15 +3,14 @@
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 
 use super::logout::has_pending_sign_out;
 use super::page::unknown_profile;
 use super::paths::Named;
 use super::request::{is_cross_site, original_uri, parameter};
-use super::{WebLogin, empty};
+use super::{WebLogin, empty, with_cookies};
 use crate::logout::redirect;
 use crate::transaction::{Sealed, cookie_name, read};
 use crate::{Callback, CallbackRefusal, EntraLogin, Error, FailedLogin, Login, ReturnTo};
@@ -165,13 +164,6 @@ fn is_from_sign_out(parts: &Parts) -> bool {
         && !has("code")
         && !has("error")
         && has_pending_sign_out(&parts.headers)
-}
-
-fn with_cookies(mut response: Response, cookies: &[HeaderValue]) -> Response {
-    for cookie in cookies {
-        response.headers_mut().append(SET_COOKIE, cookie.clone());
-    }
-    response
 }
 
 /// A hybrid answer with two hundred groups in its ID token has a tenth of it.

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::paths::Named;
 use super::request::{parameter, with_query};
-use super::{WebLogin, empty};
+use super::{WebLogin, empty, with_cookies};
 use crate::cookie::Cookies;
 use crate::logout::{COOKIE, redirect};
 use crate::page::Page;
@@ -160,11 +160,7 @@ impl WebLogin {
         if return_to != self.signed_out_path(Some(login)) {
             return empty(redirect(return_to, &finished.set_cookies));
         }
-        let mut page = signed_out_page(self, Some(login));
-        for cookie in &finished.set_cookies {
-            page.headers_mut().append(SET_COOKIE, cookie.clone());
-        }
-        page
+        with_cookies(signed_out_page(self, Some(login)), &finished.set_cookies)
     }
 
     /// The session is over here. What the provider does about its own is no reason to keep it.
